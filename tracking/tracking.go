@@ -1,0 +1,271 @@
+// Package tracking remembers what the gateway did.
+//
+// Three kinds of state live here, each with its own rule:
+//
+//   - Records: one Upload per multipart upload, one Token per token issued, and
+//     the revocations. They are the truth about our side. Every change is a
+//     compare-and-swap on Revision; no lock is held across I/O.
+//   - The audit trail: Events, sealed into Batches that are chained by a MAC and
+//     written once. The Writer groups them so that one durable write serves every
+//     request that waits at that moment.
+//   - Hot sessions: the ledger of parts of an open upload. A cache: losing it
+//     costs time, never an answer and never an upload.
+//
+// Implementations: bolt (records, trail; the embedded default), memory (sessions;
+// the embedded default), mongo (records, trail), redis (sessions). All of them
+// pass the suite in trackingtest.
+//
+// The states of an upload:
+//
+//	open <-> paused
+//	open -> completing -> completed | superseded | unknown
+//	completing -> open           (storage refused the Complete)
+//	open -> aborting -> aborted
+//
+// Terminal states (completed, aborted, superseded) absorb.
+package tracking
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Errors that every implementation returns, wrapped with what was being done.
+var (
+	// ErrNotFound: no such record.
+	ErrNotFound = errors.New("not found")
+	// ErrExists: a record with this identity is already there.
+	ErrExists = errors.New("already exists")
+	// ErrConflict: the record changed since it was read; read it again.
+	ErrConflict = errors.New("changed meanwhile")
+	// ErrUnavailable: the store cannot be reached or did not answer in time; whether a write took effect is unknown.
+	ErrUnavailable = errors.New("store unavailable")
+)
+
+// State of an upload; see the package comment for the moves.
+type State string
+
+// The states of an upload.
+const (
+	StateOpen       State = "open"
+	StatePaused     State = "paused"
+	StateCompleting State = "completing"
+	StateCompleted  State = "completed"
+	StateAborting   State = "aborting"
+	StateAborted    State = "aborted"
+	StateSuperseded State = "superseded"
+	StateUnknown    State = "unknown"
+)
+
+// Terminal reports whether no move leaves the state.
+func (s State) Terminal() bool {
+	return s == StateCompleted || s == StateAborted || s == StateSuperseded
+}
+
+// Upload is the record of one multipart upload. A record without ID is an intent: storage was asked to create the upload
+// and its answer is not recorded yet.
+type Upload struct {
+	Record            string      `json:"-" bson:"_id"`                  // random, known before storage is asked
+	ID                string      `json:"id" bson:"id,omitempty"`        // the sealed upload id that clients see; unique
+	StorageID         string      `json:"-" bson:"storage_id,omitempty"` // storage's own upload id
+	Tenant            string      `json:"tenant" bson:"tenant"`          //
+	Subject           string      `json:"subject" bson:"subject"`        //
+	TokenID           string      `json:"token_id" bson:"token_id"`      //
+	Bucket            string      `json:"bucket" bson:"bucket"`          //
+	Key               string      `json:"key" bson:"key"`                //
+	Backend           string      `json:"backend" bson:"backend"`        // name of the storage backend
+	State             State       `json:"state" bson:"state"`            //
+	CreatedAt         time.Time   `json:"created_at" bson:"created_at"`  // UTC, milliseconds
+	UpdatedAt         time.Time   `json:"updated_at" bson:"updated_at"`  // UTC, milliseconds
+	ExpiresAt         time.Time   `json:"expires_at" bson:"expires_at"`  // when the sweep may end it
+	Bytes             int64       `json:"bytes" bson:"bytes"`            // from storage, at Complete
+	Parts             int         `json:"parts" bson:"parts"`            // from storage, at Complete
+	ETag              string      `json:"etag,omitempty" bson:"etag"`    // of the object, with its quotes
+	ChecksumAlgorithm string      `json:"checksum_algorithm,omitempty" bson:"checksum_algorithm"`
+	ResultCode        string      `json:"result_code,omitempty" bson:"result_code"` // S3 error code of the last refused or unknown Complete or Abort
+	MaxBytes          int64       `json:"-" bson:"max_bytes,omitempty"`             // largest object the creating token allows; 0: no limit
+	Completion        *Completion `json:"-" bson:"completion,omitempty"`
+	Revision          int64       `json:"-" bson:"revision"` // starts at 1; SwapUpload adds 1
+}
+
+// Completion is what a Complete call was asked and answered, so that its retry gets the same answer.
+type Completion struct {
+	ListHash string    `bson:"list_hash"`         // SHA-256, hex, of the part list and the object-shaping headers
+	Started  time.Time `bson:"started"`           // when the record moved to completing
+	Answer   []byte    `bson:"answer,omitempty"`  // XML body of the answer, once completed
+	Headers  []string  `bson:"headers,omitempty"` // answer headers, name and value alternating
+}
+
+// UploadQuery selects upload records, newest first. Zero fields select everything. Intents are not listed.
+type UploadQuery struct {
+	Tenant, Bucket, Prefix string
+	States                 []State
+	Limit                  int    // 1..1000; 0 means 100
+	Cursor                 string // from the page before
+}
+
+// OpenQuery selects the uploads that ListMultipartUploads shows: open, paused and completing ones of a bucket, by (Key, ID).
+type OpenQuery struct {
+	Bucket, Prefix    string
+	AfterKey, AfterID string // start behind (AfterKey, AfterID); with AfterID empty, behind every upload of AfterKey
+	Limit             int    // 1..1001
+}
+
+// Uploads keeps the upload records. All methods are safe for concurrent use; all errors wrap one of the package's.
+type Uploads interface {
+	// InsertUpload writes a new record with Revision 1. ErrExists if the Record or a non-empty ID is taken.
+	InsertUpload(ctx context.Context, u *Upload) error
+	// Upload reads by sealed id. ErrNotFound.
+	Upload(ctx context.Context, id string) (*Upload, error)
+	// SwapUpload replaces the record if its Revision is still u.Revision, and sets u.Revision to the new one.
+	// ErrConflict if it moved on, ErrNotFound if it is gone, ErrExists if another record has u.ID.
+	SwapUpload(ctx context.Context, u *Upload) error
+	// DeleteIntent removes a record that has no ID. Idempotent; a record with an ID stays.
+	DeleteIntent(ctx context.Context, record string) error
+	// ListUploads returns a page, newest first, and the next page's cursor ("" at the end).
+	ListUploads(ctx context.Context, q UploadQuery) (page []Upload, next string, err error)
+	// OpenUploads returns up to q.Limit uploads by (Key, ID).
+	OpenUploads(ctx context.Context, q OpenQuery) ([]Upload, error)
+}
+
+// Event is one line of the audit trail: what was asked, by whom, by which road, with what outcome. Never a secret, a
+// signature or a URL.
+type Event struct {
+	ID            string    `json:"id" bson:"id"`             // writer-seq-index, given by the Writer
+	Time          time.Time `json:"time" bson:"time"`         // when the outcome was recorded; UTC, milliseconds; given by the Writer
+	Tenant        string    `json:"tenant" bson:"tenant"`     //
+	Subject       string    `json:"subject" bson:"subject"`   //
+	TokenID       string    `json:"token_id" bson:"token_id"` //
+	RequestID     string    `json:"request_id" bson:"request_id"`
+	Operation     string    `json:"operation" bson:"operation"` // S3's name
+	Bucket        string    `json:"bucket" bson:"bucket"`
+	Key           string    `json:"key" bson:"key"`
+	UploadID      string    `json:"upload_id,omitempty" bson:"upload_id"` // sealed
+	PartNumber    int       `json:"part_number,omitempty" bson:"part_number"`
+	BytesDeclared int64     `json:"bytes_declared,omitempty" bson:"bytes_declared"`
+	Bytes         int64     `json:"bytes,omitempty" bson:"bytes"` // from storage, at Complete; carried, for relayed bodies
+	Parts         int       `json:"parts,omitempty" bson:"parts"` // from storage, at Complete
+	ETag          string    `json:"etag,omitempty" bson:"etag"`
+	Checksum      string    `json:"checksum,omitempty" bson:"checksum"` // declared, "crc32:<base64>"
+	Road          string    `json:"road" bson:"road"`                   // none relay redirect sign skip
+	Reason        string    `json:"reason,omitempty" bson:"reason"`
+	Outcome       string    `json:"outcome" bson:"outcome"` // "ok", "granted", or an S3 error code
+	Status        int       `json:"status" bson:"status"`
+	DurationMS    int64     `json:"duration_ms" bson:"duration_ms"`
+	ClientAddress string    `json:"client_address" bson:"client_address"`
+	UserAgent     string    `json:"user_agent,omitempty" bson:"user_agent"`
+	Count         int64     `json:"count,omitempty" bson:"count"` // of refusals before authentication that this event stands for
+	Gateway       string    `json:"gateway" bson:"gateway"`       // host name of the gateway; given by the Writer
+	Writer        string    `json:"writer" bson:"writer"`         // one run of one gateway process; given by the Writer
+	Seq           int64     `json:"seq" bson:"seq"`               // of the batch; given by the Writer
+}
+
+// Batch is what the trail stores: the events of one group commit, sealed. (Writer, Seq) is unique.
+// MAC = HMAC-SHA256(chain key, Prev ‖ JSON of Events); Prev is the MAC of (Writer, Seq-1), empty for Seq 1.
+type Batch struct {
+	Writer string    `json:"writer" bson:"writer"`
+	Seq    int64     `json:"seq" bson:"seq"`
+	Time   time.Time `json:"time" bson:"time"` // of every event in it
+	Prev   []byte    `json:"prev" bson:"prev"`
+	MAC    []byte    `json:"mac" bson:"mac"`
+	Events []Event   `json:"events" bson:"events"`
+}
+
+// EventQuery selects events, oldest first. Zero fields select everything.
+type EventQuery struct {
+	UploadID, Tenant string
+	Since, Until     time.Time // Since inclusive, Until exclusive
+	Limit            int       // 1..1000; 0 means 100
+	Cursor           string
+}
+
+// Trail keeps the batches. Safe for concurrent use.
+type Trail interface {
+	// AppendBatch stores b durably. Idempotent: a batch with the same (Writer, Seq) is already stored and that is success.
+	AppendBatch(ctx context.Context, b *Batch) error
+	// Events returns a page of single events, oldest first, and the next page's cursor ("" at the end).
+	Events(ctx context.Context, q EventQuery) (page []Event, next string, err error)
+}
+
+// Token is the record of a token that was issued. Never the secret.
+type Token struct {
+	ID        string    `json:"id" bson:"_id"`
+	Class     string    `json:"class" bson:"class"` // key or bearer
+	Tenant    string    `json:"tenant" bson:"tenant"`
+	Subject   string    `json:"subject" bson:"subject"`
+	Operator  bool      `json:"operator" bson:"operator"`
+	Scope     []byte    `json:"scope" bson:"scope"` // JSON of the scope claim
+	IssuedBy  string    `json:"issued_by" bson:"issued_by"`
+	CreatedAt time.Time `json:"created_at" bson:"created_at"`
+	ExpiresAt time.Time `json:"expires_at" bson:"expires_at"`
+	RevokedAt time.Time `json:"revoked_at,omitzero" bson:"revoked_at,omitempty"`
+}
+
+// Revocation ends one token, or every token of a tenant that was issued before At.
+type Revocation struct {
+	TokenID   string    `bson:"token_id,omitempty"` // or
+	Tenant    string    `bson:"tenant,omitempty"`
+	At        time.Time `bson:"at"`
+	ExpiresAt time.Time `bson:"expires_at"` // when nothing that it ends can still be valid
+}
+
+// Tokens keeps token records and revocations. Safe for concurrent use.
+type Tokens interface {
+	InsertToken(ctx context.Context, t *Token) error
+	// ListTokens returns every record of the tenant ("" for all), newest first.
+	ListTokens(ctx context.Context, tenant string) ([]Token, error)
+	// Revoke records r durably (and RevokedAt on the token records it names). Idempotent. ErrNotFound if a TokenID has no record.
+	Revoke(ctx context.Context, r Revocation) error
+	// Revocations returns all that have not expired.
+	Revocations(ctx context.Context) ([]Revocation, error)
+}
+
+// Store is what one durable implementation serves: bolt or mongo.
+type Store interface {
+	Uploads
+	Trail
+	Tokens
+	// Ping answers nil if a read and a write can be expected to work now.
+	Ping(ctx context.Context) error
+	Close() error
+}
+
+// Part is one line of an upload's ledger: what a client declared for a part number, and by which road it went.
+type Part struct {
+	Number   int       `json:"part_number"`
+	Bytes    int64     `json:"bytes_declared"` // -1: not declared
+	Checksum string    `json:"checksum,omitempty"`
+	Road     string    `json:"road"`
+	Until    time.Time `json:"until,omitzero"` // a grant counts until then; zero: it landed
+}
+
+// Session is the hot state of one upload.
+type Session struct {
+	State State
+	Parts []Part // by number
+	Bytes int64  // sum over the parts of the largest declared length
+}
+
+// Sessions keeps hot sessions under the sealed upload id. A cache: callers go on without it when it answers ErrUnavailable.
+// Safe for concurrent use; each call is one atomic step.
+type Sessions interface {
+	// PutState creates or changes the session's state; it expires at until unless touched again.
+	PutState(ctx context.Context, id string, s State, until time.Time) error
+	// Reserve enters p unless that would take the sum past maxBytes (0: no limit): then ErrOverLimit and nothing changes.
+	// A part counts with the largest of what was declared for its number. ErrNotOpen if the session is known and its state is not
+	// open; an unknown id is entered as open (the record decides later).
+	Reserve(ctx context.Context, id string, p Part, maxBytes int64, until time.Time) (sum int64, err error)
+	// Session reads. ErrNotFound.
+	Session(ctx context.Context, id string) (*Session, error)
+	// Forget drops the session. Idempotent.
+	Forget(ctx context.Context, id string) error
+	Ping(ctx context.Context) error
+	Close() error
+}
+
+// Errors of Sessions.Reserve.
+var (
+	ErrOverLimit = errors.New("over the byte limit")
+	ErrNotOpen   = errors.New("upload is not open")
+)
