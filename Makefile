@@ -1,0 +1,55 @@
+# Everything a developer or CI runs. Tools and test servers go to .deps/ (ignored by git), apart from the few Debian packages that
+# e2e/deps/install.sh names as it installs them.
+
+GO      ?= go
+DEPS    := $(CURDIR)/.deps
+FUZZ    ?= 20s
+LINT    := $(DEPS)/bin/golangci-lint
+LINT_AT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0
+
+export PATH := $(DEPS)/bin:$(PATH)
+
+# Tools built on the Go SDK refuse plain http endpoints while a CA bundle is configured; tests that want a CA name it themselves.
+unexport AWS_CA_BUNDLE
+
+.PHONY: build deps test unit e2e lint bench fuzz mutate image clean
+
+build: ## bin/partway, static
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/partway ./cmd/partway
+
+deps: ## what the tests need; quick when it is there
+	@e2e/deps/install.sh
+	@if [ -x e2e/deps/mongodb.sh ]; then e2e/deps/mongodb.sh; fi
+
+test: deps unit e2e ## everything, with the servers
+
+unit: ## our packages, against Redis and MongoDB-compatible servers too
+	$(GO) vet -tags servers ./...
+	$(GO) test -race -tags servers ./...
+
+e2e: ## the built binary, driven by real clients against real servers
+	cd e2e && $(GO) vet ./... && $(GO) test -race -timeout 20m ./...
+
+lint: $(LINT) ## style and import rules
+	$(LINT) run ./...
+	cd e2e && $(LINT) run --config ../.golangci.yml ./...
+
+$(LINT):
+	GOBIN=$(DEPS)/bin $(GO) install $(LINT_AT)
+
+bench: build deps ## figures into bench/results/; loopback only, bounded
+	cd e2e && $(GO) run ./bench -partway ../bin/partway -results ../bench/results $(BENCH)
+
+fuzz: ## every fuzz target for FUZZ
+	@e2e/deps/fuzz.sh $(FUZZ)
+
+mutate: deps ## every patch in mutations/ must turn its test red
+	@mutations/run.sh
+
+image: ## Dockerfile's context: dist/ with a static binary and the CA certificates
+	mkdir -p dist
+	CGO_ENABLED=0 $(GO) build -tags nodemo -trimpath -ldflags '-s -w' -o dist/partway ./cmd/partway
+	cp /etc/ssl/certs/ca-certificates.crt dist/ca-certificates.crt
+
+clean:
+	rm -rf bin dist

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Installs what the tests run: Debian packages for the servers and clients that Debian has, the rest into .deps/ of this
+# repository. Says what it installs; does nothing when all is there.
+set -euo pipefail
+unset AWS_CA_BUNDLE
+
+top=$(cd "$(dirname "$0")/../.." && pwd)
+deps=$top/.deps
+versitygw=v1.8.0
+pip_packages=(awscli==1.45.11 boto3==1.43.11)
+
+say() { printf 'deps: %s\n' "$*"; }
+
+# package:file, the file being what a test starts. Debian keeps nginx in /usr/sbin, outside a plain user's PATH.
+debian=(
+  redis-server:/usr/bin/redis-server
+  nginx-light:/usr/sbin/nginx
+  curl:/usr/bin/curl
+  openssl:/usr/bin/openssl
+  gcc:/usr/bin/gcc # the race detector links with cgo
+)
+missing=()
+for entry in "${debian[@]}"; do
+  [ -x "${entry#*:}" ] || missing+=("${entry%%:*}")
+done
+# Debian splits ensurepip out of python3; without it a venv has no pip.
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+if [ ${#missing[@]} -gt 0 ]; then
+  say "apt-get install ${missing[*]}"
+  sudo=()
+  [ "$(id -u)" = 0 ] || sudo=(sudo)
+  "${sudo[@]}" apt-get update -qq
+  # Their own services stay down: the tests start private ones on free ports.
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+if ! [ -x "$deps/bin/versitygw" ] || ! [ -e "$deps/bin/.versitygw-$versitygw" ]; then
+  say "versitygw $versitygw into .deps/bin (S3 storage for the tests)"
+  GOBIN=$deps/bin CGO_ENABLED=0 GOFLAGS= go install "github.com/versity/versitygw/cmd/versitygw@$versitygw"
+  rm -f "$deps"/bin/.versitygw-* && touch "$deps/bin/.versitygw-$versitygw"
+fi
+
+stamp=$deps/venv/.installed
+if [ "$(cat "$stamp" 2>/dev/null)" != "${pip_packages[*]}" ]; then
+  say "${pip_packages[*]} into .deps/venv"
+  [ -x "$deps/venv/bin/pip" ] || python3 -m venv "$deps/venv"
+  "$deps/venv/bin/pip" install --quiet --disable-pip-version-check "${pip_packages[@]}"
+  echo "${pip_packages[*]}" >"$stamp"
+fi
+say "ready in $deps"
