@@ -1,0 +1,264 @@
+package awschunked
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// maxLine bounds a line of framing. The longest that S3 defines is a size with its signature, 97 bytes.
+const maxLine = 256
+
+// maxSizeDigits is as many as S3 accepts in a chunk's size.
+const maxSizeDigits = 16
+
+const trailerSignature = "x-amz-trailer-signature"
+
+// state is what the parser expects next.
+type state int
+
+const (
+	stateSize    state = iota
+	stateData          // left bytes of it
+	stateDataEnd       // the CRLF behind a chunk's data
+	stateTrailer       // a trailer line, or the empty line that ends the body
+	stateDone          // nothing, or one CRLF
+)
+
+// parser checks framing, decoded length and, with Options.Chunks, signatures. It is pushed bytes as they come, in pieces of any size.
+type parser struct {
+	o     Options
+	state state
+
+	line []byte // the part of a framing line that has come so far
+	left int64  // bytes of the chunk's data still to come
+	sum  int64  // sizes of all chunks so far
+
+	sha       hash.Hash // of the chunk's data; nil for the unsigned form
+	signature string    // of the chunk
+
+	value         string // of the trailer
+	seenTrailer   bool
+	seenSignature bool
+	skippedEmpty  bool // the one that minio-go puts before x-amz-trailer-signature, or after the end
+}
+
+func newParser(o Options) parser {
+	o.Trailer = strings.ToLower(o.Trailer)
+	p := parser{o: o, line: make([]byte, 0, maxLine)}
+	if o.Chunks != nil {
+		p.sha = sha256.New()
+	}
+	return p
+}
+
+// Trailer is the value of the declared trailer, known at io.EOF.
+func (p *parser) Trailer() string { return p.value }
+
+func (p *parser) done() bool { return p.state == stateDone }
+
+// next takes one step: b's head is either data, which is returned, or framing, which is not. rest is what is left of b.
+func (p *parser) next(b []byte) (data, rest []byte, err error) {
+	if p.state == stateData {
+		data, rest = b, nil
+		if int64(len(b)) >= p.left {
+			data, rest = b[:p.left], b[p.left:]
+		}
+		return data, rest, p.take(data)
+	}
+	end := bytes.IndexByte(b, '\n')
+	piece := b[:end+1]
+	if end < 0 {
+		piece = b
+	}
+	if len(p.line)+len(piece) > maxLine {
+		return nil, nil, fmt.Errorf("%w: line over %d bytes", ErrFraming, maxLine)
+	}
+	p.line = append(p.line, piece...)
+	if end >= 0 {
+		err = p.endLine()
+		p.line = p.line[:0]
+	}
+	return nil, b[len(piece):], err
+}
+
+func (p *parser) take(data []byte) error {
+	if p.sha != nil {
+		p.sha.Write(data)
+	}
+	p.left -= int64(len(data))
+	if p.left > 0 {
+		return nil
+	}
+	p.state = stateDataEnd
+	return p.verifyChunk()
+}
+
+func (p *parser) endLine() error {
+	line, crlf := bytes.CutSuffix(p.line, []byte("\r\n"))
+	if !crlf {
+		// minio-go ends its trailer line with a bare LF.
+		if p.state != stateTrailer || len(p.line) == 1 {
+			return fmt.Errorf("%w: bare LF", ErrFraming)
+		}
+		line = p.line[:len(p.line)-1]
+	}
+	switch p.state {
+	case stateSize:
+		return p.size(line)
+	case stateDataEnd:
+		if len(line) > 0 {
+			return fmt.Errorf("%w: no CRLF after a chunk", ErrFraming)
+		}
+		p.state = stateSize
+		return nil
+	case stateTrailer:
+		return p.trailerLine(line)
+	default:
+		if len(line) > 0 || p.skippedEmpty {
+			return fmt.Errorf("%w: bytes after the end", ErrFraming)
+		}
+		p.skippedEmpty = true
+		return nil
+	}
+}
+
+func (p *parser) size(line []byte) error {
+	digits, extension, _ := bytes.Cut(line, []byte(";"))
+	n, err := parseSize(digits)
+	if err != nil {
+		return err
+	}
+	if p.o.Chunks != nil {
+		signature, ok := bytes.CutPrefix(extension, []byte("chunk-signature="))
+		if !ok {
+			return fmt.Errorf("%w: chunk without signature", ErrSignature)
+		}
+		p.signature = string(signature)
+	}
+	if n > p.o.Length-p.sum {
+		return fmt.Errorf("%w: more than the declared %d bytes", ErrLength, p.o.Length)
+	}
+	p.sum += n
+	p.left = n
+	if n > 0 {
+		p.state = stateData
+		return nil
+	}
+	p.state = stateTrailer
+	if p.sum != p.o.Length {
+		return fmt.Errorf("%w: %d bytes instead of the declared %d", ErrLength, p.sum, p.o.Length)
+	}
+	return p.verifyChunk()
+}
+
+// parseSize is strict because strconv accepts signs and prefixes that other parsers of the same body would not.
+func parseSize(digits []byte) (int64, error) {
+	if len(digits) == 0 || len(digits) > maxSizeDigits {
+		return 0, fmt.Errorf("%w: chunk size of %d digits", ErrFraming, len(digits))
+	}
+	for _, c := range digits {
+		if !(c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F') {
+			return 0, fmt.Errorf("%w: chunk size is not hexadecimal", ErrFraming)
+		}
+	}
+	n, err := strconv.ParseInt(string(digits), 16, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%w: chunk size out of range", ErrFraming)
+	}
+	return n, nil
+}
+
+func (p *parser) verifyChunk() error {
+	if p.o.Chunks == nil {
+		return nil
+	}
+	var sum [sha256.Size]byte
+	p.sha.Sum(sum[:0])
+	p.sha.Reset()
+	if !p.o.Chunks.Verify(sum, p.signature) {
+		return ErrSignature
+	}
+	return nil
+}
+
+func (p *parser) trailerLine(line []byte) error {
+	if len(line) == 0 {
+		return p.end()
+	}
+	name, value, ok := strings.Cut(string(line), ":")
+	if !ok {
+		return fmt.Errorf("%w: trailer line without a colon", ErrFraming)
+	}
+	name, value = strings.ToLower(name), strings.TrimSpace(value)
+	switch {
+	case name == trailerSignature && p.signedTrailer() && p.seenTrailer && !p.seenSignature:
+		p.seenSignature = true
+		if !p.o.Chunks.VerifyTrailer([]byte(p.o.Trailer+":"+p.value+"\n"), value) {
+			return fmt.Errorf("%w: of the trailer", ErrSignature)
+		}
+		return nil
+	case name == p.o.Trailer && !p.seenTrailer:
+		p.seenTrailer, p.value = true, value
+		return nil
+	}
+	return fmt.Errorf("%w: trailer %q was not declared", ErrFraming, name)
+}
+
+func (p *parser) signedTrailer() bool { return p.o.Chunks != nil && p.o.Trailer != "" }
+
+func (p *parser) end() error {
+	if p.o.Trailer != "" && !p.seenTrailer {
+		return fmt.Errorf("%w: declared trailer is missing", ErrFraming)
+	}
+	if p.signedTrailer() && !p.seenSignature {
+		if p.skippedEmpty {
+			return fmt.Errorf("%w: trailer without signature", ErrSignature)
+		}
+		p.skippedEmpty = true
+		return nil
+	}
+	p.state = stateDone
+	return nil
+}
+
+// drain reads r to its end behind a body that is done, so that nothing can follow it, and appends what it read to tail.
+func (p *parser) drain(r io.Reader, tail []byte) ([]byte, error) {
+	var b [8]byte
+	for {
+		n, err := r.Read(b[:])
+		if perr := p.push(b[:n]); perr != nil {
+			return nil, perr
+		}
+		tail = append(tail, b[:n]...)
+		if err == io.EOF {
+			return tail, p.ended()
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// push takes b without looking at its data.
+func (p *parser) push(b []byte) error {
+	for len(b) > 0 {
+		var err error
+		if _, b, err = p.next(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ended says what an end of the source means here.
+func (p *parser) ended() error {
+	if p.state != stateDone || len(p.line) > 0 {
+		return fmt.Errorf("%w: %w", ErrFraming, io.ErrUnexpectedEOF)
+	}
+	return nil
+}
