@@ -20,14 +20,17 @@
 //	open <-> paused
 //	open -> completing -> completed | superseded | unknown
 //	completing -> open           (storage refused the Complete)
-//	open -> aborting -> aborted
+//	open, paused -> aborting -> aborted
+//	aborting -> open             (storage refused the Abort)
+//	unknown -> completed | superseded | open | aborting
 //
-// Terminal states (completed, aborted, superseded) absorb.
+// Terminal states (completed, aborted, superseded) absorb. State.CanMove is this table.
 package tracking
 
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -39,8 +42,11 @@ var (
 	ErrExists = errors.New("already exists")
 	// ErrConflict: the record changed since it was read; read it again.
 	ErrConflict = errors.New("changed meanwhile")
-	// ErrUnavailable: the store cannot be reached or did not answer in time; whether a write took effect is unknown.
+	// ErrUnavailable: the store cannot be reached or did not answer in time (the caller's context
+	// included); whether a write took effect is unknown.
 	ErrUnavailable = errors.New("store unavailable")
+	// ErrBadCursor: not a cursor that this store gave out for this kind of list.
+	ErrBadCursor = errors.New("malformed cursor")
 )
 
 // State of an upload; see the package comment for the moves.
@@ -62,6 +68,17 @@ const (
 func (s State) Terminal() bool {
 	return s == StateCompleted || s == StateAborted || s == StateSuperseded
 }
+
+var moves = map[State][]State{
+	StateOpen:       {StatePaused, StateCompleting, StateAborting},
+	StatePaused:     {StateOpen, StateAborting},
+	StateCompleting: {StateOpen, StateCompleted, StateSuperseded, StateUnknown},
+	StateAborting:   {StateAborted, StateOpen},
+	StateUnknown:    {StateCompleted, StateSuperseded, StateOpen, StateAborting},
+}
+
+// CanMove reports whether an upload may go from s to another state. Staying is no move.
+func (s State) CanMove(to State) bool { return slices.Contains(moves[s], to) }
 
 // Upload is the record of one multipart upload. A record without ID is an intent: storage was asked to create the upload
 // and its answer is not recorded yet.
@@ -102,7 +119,7 @@ type UploadQuery struct {
 	Tenant, Bucket, Prefix string
 	States                 []State
 	Limit                  int    // 1..1000; 0 means 100
-	Cursor                 string // from the page before
+	Cursor                 string // from the page before; ErrBadCursor if it is malformed
 }
 
 // OpenQuery selects the uploads that ListMultipartUploads shows: open, paused and completing ones of a bucket, by (Key, ID).
@@ -114,7 +131,7 @@ type OpenQuery struct {
 
 // Uploads keeps the upload records. All methods are safe for concurrent use; all errors wrap one of the package's.
 type Uploads interface {
-	// InsertUpload writes a new record with Revision 1. ErrExists if the Record or a non-empty ID is taken.
+	// InsertUpload writes a new record with Revision 1 and sets u.Revision. ErrExists if the Record or a non-empty ID is taken.
 	InsertUpload(ctx context.Context, u *Upload) error
 	// Upload reads by sealed id. ErrNotFound.
 	Upload(ctx context.Context, id string) (*Upload, error)
@@ -123,7 +140,8 @@ type Uploads interface {
 	SwapUpload(ctx context.Context, u *Upload) error
 	// DeleteIntent removes a record that has no ID. Idempotent; a record with an ID stays.
 	DeleteIntent(ctx context.Context, record string) error
-	// ListUploads returns a page, newest first, and the next page's cursor ("" at the end).
+	// ListUploads returns a page, newest first (CreatedAt, then Record), and the next page's cursor ("" at the end). A page may
+	// hold fewer than Limit, even none, before the end. Records inserted meanwhile neither repeat nor hide others.
 	ListUploads(ctx context.Context, q UploadQuery) (page []Upload, next string, err error)
 	// OpenUploads returns up to q.Limit uploads by (Key, ID).
 	OpenUploads(ctx context.Context, q OpenQuery) ([]Upload, error)
@@ -177,14 +195,16 @@ type EventQuery struct {
 	UploadID, Tenant string
 	Since, Until     time.Time // Since inclusive, Until exclusive
 	Limit            int       // 1..1000; 0 means 100
-	Cursor           string
+	Cursor           string    // from the page before; ErrBadCursor if it is malformed
 }
 
 // Trail keeps the batches. Safe for concurrent use.
 type Trail interface {
 	// AppendBatch stores b durably. Idempotent: a batch with the same (Writer, Seq) is already stored and that is success.
 	AppendBatch(ctx context.Context, b *Batch) error
-	// Events returns a page of single events, oldest first, and the next page's cursor ("" at the end).
+	// Events returns a page of single events, oldest first (Time, Writer, Seq, place in the batch), and the next page's cursor
+	// ("" at the end). Batches appended meanwhile with a later Time neither repeat nor hide others; one with an earlier Time (a
+	// spool that drained) is seen if the cursor has not passed it.
 	Events(ctx context.Context, q EventQuery) (page []Event, next string, err error)
 }
 
@@ -212,10 +232,13 @@ type Revocation struct {
 
 // Tokens keeps token records and revocations. Safe for concurrent use.
 type Tokens interface {
+	// InsertToken writes a new record. ErrExists if its ID is taken.
 	InsertToken(ctx context.Context, t *Token) error
 	// ListTokens returns every record of the tenant ("" for all), newest first.
 	ListTokens(ctx context.Context, tenant string) ([]Token, error)
-	// Revoke records r durably (and RevokedAt on the token records it names). Idempotent. ErrNotFound if a TokenID has no record.
+	// Revoke records r durably, and RevokedAt = r.At on the token records it ends that are not revoked yet: the one it names, or
+	// those of its tenant created before r.At. Idempotent; an earlier At for the same tenant takes nothing back. ErrNotFound if
+	// a TokenID has no record.
 	Revoke(ctx context.Context, r Revocation) error
 	// Revocations returns all that have not expired.
 	Revocations(ctx context.Context) ([]Revocation, error)
@@ -250,13 +273,16 @@ type Session struct {
 // Sessions keeps hot sessions under the sealed upload id. A cache: callers go on without it when it answers ErrUnavailable.
 // Safe for concurrent use; each call is one atomic step.
 type Sessions interface {
-	// PutState creates or changes the session's state; it expires at until unless touched again.
+	// PutState creates the session or changes its state, keeping its parts; it expires at until unless touched again: the last
+	// until given, by PutState or Reserve, decides.
 	PutState(ctx context.Context, id string, s State, until time.Time) error
 	// Reserve enters p unless that would take the sum past maxBytes (0: no limit): then ErrOverLimit and nothing changes.
-	// A part counts with the largest of what was declared for its number. ErrNotOpen if the session is known and its state is not
-	// open; an unknown id is entered as open (the record decides later).
+	// A part counts with the largest of what was declared for its number, an undeclared length as 0. One number has one line: its
+	// largest Bytes, its latest Until (a part that landed outlasts any grant), the last Checksum and Road. A line whose Until has
+	// passed is gone and counts no more. ErrNotOpen if the session is known and its state is not open; an unknown id is entered
+	// as open (the record decides later).
 	Reserve(ctx context.Context, id string, p Part, maxBytes int64, until time.Time) (sum int64, err error)
-	// Session reads. ErrNotFound.
+	// Session reads. ErrNotFound if it is unknown or has expired.
 	Session(ctx context.Context, id string) (*Session, error)
 	// Forget drops the session. Idempotent.
 	Forget(ctx context.Context, id string) error
