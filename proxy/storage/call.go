@@ -1,0 +1,95 @@
+package storage
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"time"
+
+	"partway/auth/sigv4"
+	"partway/proxy/relay"
+)
+
+// Param is one decoded query parameter. A sub-resource without a value ("uploads") has Value "".
+type Param struct{ Name, Value string }
+
+// Call is a request to storage before it is signed.
+type Call struct {
+	Method, Bucket, Key string         // Bucket "" for the service, Key "" for the bucket; decoded
+	Query               []Param        // decoded, any order
+	Headers             []sigv4.Header // to be signed and sent, without host, x-amz-date, authorization, content-length
+	Payload             string         // x-amz-content-sha256, which is left out of Headers; "" means the SHA-256 of an empty body, for Do of body
+	ContentLength       int64          // of the body; -1: unknown (chunked). Signed only by Presigned of a PUT, when >= 0
+}
+
+// Target is the request target that storage gets: encoded path (with the bucket when path style) and "?query".
+func (b *Backend) Target(c *Call) string {
+	path, query := b.path(c), c.query()
+	if query == "" {
+		return path
+	}
+	return path + "?" + query
+}
+
+func (b *Backend) path(c *Call) string {
+	switch {
+	case c.Bucket == "":
+		return "/"
+	case !b.config.PathStyle:
+		return "/" + sigv4.EncodePath(c.Key)
+	case c.Key == "":
+		return "/" + sigv4.EncodePath(c.Bucket)
+	default:
+		return "/" + sigv4.EncodePath(c.Bucket) + "/" + sigv4.EncodePath(c.Key)
+	}
+}
+
+func (c *Call) query() string {
+	var q strings.Builder
+	for _, p := range c.Query {
+		if q.Len() > 0 {
+			q.WriteByte('&')
+		}
+		q.WriteString(sigv4.EncodeQuery(p.Name))
+		q.WriteByte('=')
+		q.WriteString(sigv4.EncodeQuery(p.Value))
+	}
+	return q.String()
+}
+
+// hostOf is the Host header of a request about bucket.
+func (b *Backend) hostOf(bucket string) string {
+	if b.config.PathStyle || bucket == "" {
+		return b.host
+	}
+	return bucket + "." + b.host
+}
+
+// Relayed signs c into its header and returns what relay.Exchange.Put sends.
+func (b *Backend) Relayed(c *Call, now time.Time) *relay.Request {
+	return &relay.Request{
+		Method:  c.Method,
+		Target:  b.Target(c),
+		Headers: b.signedHeaders(c, nil, now),
+		Length:  c.ContentLength,
+	}
+}
+
+// signedHeaders are all headers of c, signed, and the signature.
+func (b *Backend) signedHeaders(c *Call, body []byte, now time.Time) []sigv4.Header {
+	payload := c.Payload
+	if payload == "" {
+		sum := sha256.Sum256(body)
+		payload = hex.EncodeToString(sum[:])
+	}
+	headers := make([]sigv4.Header, 0, len(c.Headers)+4)
+	headers = append(headers,
+		sigv4.Header{Name: "host", Value: b.hostOf(c.Bucket)},
+		sigv4.Header{Name: "x-amz-content-sha256", Value: payload},
+		sigv4.Header{Name: "x-amz-date", Value: now.UTC().Format(sigv4.TimeFormat)})
+	headers = append(headers, c.Headers...)
+	authorization := b.sign.SignHeader(&sigv4.Request{
+		Method: c.Method, Path: b.path(c), Query: c.query(), Headers: headers, Payload: payload,
+	}, now)
+	return append(headers, sigv4.Header{Name: "authorization", Value: authorization})
+}
