@@ -98,7 +98,9 @@ func cancelled(t *testing.T, s tracking.Store) {
 		{"Events", func() error { _, _, err := s.Events(ctx, tracking.EventQuery{}); return err }},
 		{"InsertToken", func() error { return s.InsertToken(ctx, token(1)) }},
 		{"ListTokens", func() error { _, err := s.ListTokens(ctx, ""); return err }},
-		{"Revoke", func() error { return s.Revoke(ctx, tracking.Revocation{Tenant: "acme", At: epoch, ExpiresAt: future()}) }},
+		{"Revoke", func() error {
+			return s.Revoke(ctx, tracking.Revocation{Tenant: "acme", At: epoch, ExpiresAt: future()})
+		}},
 		{"Revocations", func() error { _, err := s.Revocations(ctx); return err }},
 		{"Ping", func() error { return s.Ping(ctx) }},
 	}
