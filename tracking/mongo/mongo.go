@@ -1,0 +1,159 @@
+// Package mongo keeps the records and the audit trail in MongoDB.
+//
+// Four collections:
+//
+//   - uploads: one document per upload record; _id is the Record.
+//   - batches: one document per sealed batch, so that a batch is stored whole or not at all; _id is "writer-seq".
+//   - tokens: one document per token issued; _id is its id.
+//   - revocations: one document per revoked token or tenant; a TTL index removes the expired ones.
+//
+// Only plain commands are sent (find, insert, update, delete, createIndexes), no transactions and no aggregation, so
+// that servers which merely speak MongoDB's protocol do as well. A write is acknowledged by a majority and from the
+// journal; reads are of the primary and of what a majority holds.
+//
+// A call that answers tracking.ErrUnavailable may have taken effect: the write can be in the database although its
+// answer was lost. Every write is therefore made so that the next call finds out. InsertUpload again answers ErrExists,
+// SwapUpload again ErrConflict, and the record then shows what was written; AppendBatch, Revoke and DeleteIntent are
+// idempotent.
+package mongo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
+	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
+	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
+
+	"partway/tracking"
+)
+
+// Config of a Store. The URI may set anything but the read and write concerns.
+type Config struct {
+	URI      string           // mongodb:// or mongodb+srv://
+	Database string           //
+	Timeout  time.Duration    // of one call [2s]
+	Now      func() time.Time // decides which revocations have expired [time.Now]
+}
+
+// selectionTimeout bounds the search for a primary, and so how long each call hangs while the database is away.
+const selectionTimeout = time.Second
+
+// Store is a tracking.Store on one database.
+type Store struct {
+	client      *driver.Client
+	uploads     *driver.Collection
+	batches     *driver.Collection
+	tokens      *driver.Collection
+	revocations *driver.Collection
+	timeout     time.Duration
+	now         func() time.Time
+}
+
+var _ tracking.Store = (*Store)(nil)
+
+// Open connects and makes sure of the indexes. It answers tracking.ErrUnavailable if the database does not answer
+// within the timeout; any other error is one of the Config.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	if c.Database == "" {
+		return nil, errors.New("mongodb: no database named")
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 2 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	journaled := true
+	o := options.Client().
+		SetAppName("partway").
+		SetServerSelectionTimeout(selectionTimeout).
+		SetConnectTimeout(selectionTimeout).
+		ApplyURI(c.URI).
+		SetWriteConcern(&writeconcern.WriteConcern{W: writeconcern.WCMajority, Journal: &journaled}).
+		SetReadConcern(readconcern.Majority()).
+		SetReadPreference(readpref.Primary())
+	// Retryable writes stay as the driver has them: on, where the server numbers transactions, so that an election is not
+	// an error. A server that claims them and yet applies a write twice does no harm; see the package comment.
+	client, err := driver.Connect(o)
+	if err != nil {
+		return nil, fmt.Errorf("mongodb: uri: %w", err)
+	}
+	db := client.Database(c.Database)
+	s := &Store{
+		client:      client,
+		uploads:     db.Collection("uploads"),
+		batches:     db.Collection("batches"),
+		tokens:      db.Collection("tokens"),
+		revocations: db.Collection("revocations"),
+		timeout:     c.Timeout,
+		now:         c.Now,
+	}
+	if err := s.createIndexes(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// createIndexes is idempotent; several gateways may run it at once.
+func (s *Store) createIndexes(ctx context.Context) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	index := func(name string, keys bson.D) driver.IndexModel {
+		return driver.IndexModel{Keys: keys, Options: options.Index().SetName(name)}
+	}
+	unique := index("id", bson.D{{Key: "id", Value: 1}})
+	unique.Options.SetUnique(true).SetSparse(true) // sparse: intents have no id
+	ttl := index("expiry", bson.D{{Key: "expires_at", Value: 1}})
+	ttl.Options.SetExpireAfterSeconds(0)
+
+	for _, want := range []struct {
+		in      *driver.Collection
+		indexes []driver.IndexModel
+	}{
+		{s.uploads, []driver.IndexModel{
+			unique,
+			index("newest", bson.D{{Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}),
+			index("tenant_newest", bson.D{{Key: "tenant", Value: 1}, {Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}),
+			index("by_key", bson.D{{Key: "bucket", Value: 1}, {Key: "key", Value: 1}, {Key: "id", Value: 1}}),
+		}},
+		{s.batches, []driver.IndexModel{
+			index("oldest", bson.D{{Key: "time", Value: 1}, {Key: "writer", Value: 1}, {Key: "seq", Value: 1}}),
+			index("upload", bson.D{{Key: "events.upload_id", Value: 1}, {Key: "time", Value: 1}}),
+			index("tenant", bson.D{{Key: "events.tenant", Value: 1}, {Key: "time", Value: 1}}),
+		}},
+		{s.tokens, []driver.IndexModel{
+			index("tenant_newest", bson.D{{Key: "tenant", Value: 1}, {Key: "created_at", Value: -1}}),
+		}},
+		{s.revocations, []driver.IndexModel{ttl}},
+	} {
+		if _, err := want.in.Indexes().CreateMany(ctx, want.indexes); err != nil {
+			return failed("create the indexes of "+want.in.Name(), err)
+		}
+	}
+	return nil
+}
+
+// Ping asks the primary.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	return failed("ping", s.client.Ping(ctx, readpref.Primary()))
+}
+
+// Close ends the connections and the goroutines that watch them.
+func (s *Store) Close() error {
+	ctx, cancel := s.bounded(context.Background())
+	defer cancel()
+	return failed("close", s.client.Disconnect(ctx))
+}
+
+// bounded is the context of one call.
+func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, s.timeout)
+}

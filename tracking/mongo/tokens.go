@@ -1,0 +1,94 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"partway/tracking"
+)
+
+// InsertToken implements tracking.Tokens.
+func (s *Store) InsertToken(ctx context.Context, t *tracking.Token) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	_, err := s.tokens.InsertOne(ctx, t)
+	return failed("insert token "+t.ID, err)
+}
+
+// ListTokens implements tracking.Tokens.
+func (s *Store) ListTokens(ctx context.Context, tenant string) ([]tracking.Token, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	filter := bson.D{}
+	if tenant != "" {
+		filter = bson.D{{Key: "tenant", Value: tenant}}
+	}
+	newest := bson.D{{Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}
+	found, err := s.tokens.Find(ctx, filter, options.Find().SetSort(newest))
+	if err != nil {
+		return nil, failed("list tokens", err)
+	}
+	var all []tracking.Token
+	if err := found.All(ctx, &all); err != nil {
+		return nil, failed("list tokens", err)
+	}
+	return all, nil
+}
+
+// revocationDocument is a revocation under what it revokes: a later one of the same replaces its times.
+type revocationDocument struct {
+	ID                  string `bson:"_id"` // "token/ID" or "tenant/NAME"
+	tracking.Revocation `bson:",inline"`
+}
+
+// Revoke implements tracking.Tokens. The revocation comes first: it is what the gateways read. If marking the token
+// records fails then, the caller hears of it and revokes again.
+func (s *Store) Revoke(ctx context.Context, r tracking.Revocation) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	d := revocationDocument{ID: "tenant/" + r.Tenant, Revocation: r}
+	ended := bson.D{{Key: "tenant", Value: r.Tenant}, {Key: "created_at", Value: bson.D{{Key: "$lt", Value: r.At}}}}
+	if r.TokenID != "" {
+		d.ID = "token/" + r.TokenID
+		ended = bson.D{{Key: "_id", Value: r.TokenID}}
+		if err := s.tokens.FindOne(ctx, ended).Err(); err != nil {
+			return failed("revoke token "+r.TokenID, err)
+		}
+	}
+	if err := s.putRevocation(ctx, &d); err != nil {
+		return err
+	}
+	standing := bson.E{Key: "revoked_at", Value: bson.D{{Key: "$exists", Value: false}}}
+	mark := bson.D{{Key: "$set", Value: bson.D{{Key: "revoked_at", Value: r.At}}}}
+	_, err := s.tokens.UpdateMany(ctx, append(ended, standing), mark)
+	return failed("mark the records of "+d.ID+" as revoked", err)
+}
+
+// putRevocation inserts d or moves the times of the one that is there forward, never back.
+func (s *Store) putRevocation(ctx context.Context, d *revocationDocument) error {
+	_, err := s.revocations.InsertOne(ctx, d)
+	if err = failed("revoke "+d.ID, err); !errors.Is(err, tracking.ErrExists) {
+		return err
+	}
+	forward := bson.D{{Key: "$max", Value: bson.D{{Key: "at", Value: d.At}, {Key: "expires_at", Value: d.ExpiresAt}}}}
+	_, err = s.revocations.UpdateOne(ctx, bson.D{{Key: "_id", Value: d.ID}}, forward)
+	return failed("revoke "+d.ID+" again", err)
+}
+
+// Revocations implements tracking.Tokens. The TTL index removes the expired ones about once a minute, the query at once.
+func (s *Store) Revocations(ctx context.Context) ([]tracking.Revocation, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	found, err := s.revocations.Find(ctx, bson.D{{Key: "expires_at", Value: bson.D{{Key: "$gt", Value: s.now()}}}})
+	if err != nil {
+		return nil, failed("read revocations", err)
+	}
+	var all []tracking.Revocation
+	if err := found.All(ctx, &all); err != nil {
+		return nil, failed("read revocations", err)
+	}
+	return all, nil
+}

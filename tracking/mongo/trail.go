@@ -1,0 +1,110 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"partway/tracking"
+)
+
+// batchDocument is a batch under the id that makes a second copy of it impossible.
+type batchDocument struct {
+	ID             string `bson:"_id"` // writer-seq
+	tracking.Batch `bson:",inline"`
+}
+
+// AppendBatch implements tracking.Trail. One document, so MongoDB's limit of 16 MiB holds for a batch.
+func (s *Store) AppendBatch(ctx context.Context, b *tracking.Batch) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	id := fmt.Sprintf("%s-%d", b.Writer, b.Seq)
+	_, err := s.batches.InsertOne(ctx, &batchDocument{ID: id, Batch: *b})
+	if err = failed("append batch "+id, err); errors.Is(err, tracking.ErrExists) {
+		return nil // an earlier attempt, whose answer was lost
+	}
+	return err
+}
+
+// eventCursor is the next event to look at.
+type eventCursor struct {
+	Time   time.Time `json:"t"`
+	Writer string    `json:"w"`
+	Seq    int64     `json:"s"`
+	Index  int       `json:"i"` // in the batch
+}
+
+// Events implements tracking.Trail, ordered by (Time, Writer, Seq) and the place in the batch.
+func (s *Store) Events(ctx context.Context, q tracking.EventQuery) ([]tracking.Event, string, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	var from eventCursor
+	if q.Cursor != "" {
+		if err := parseCursor(q.Cursor, &from); err != nil {
+			return nil, "", err
+		}
+	}
+	oldest := bson.D{{Key: "time", Value: 1}, {Key: "writer", Value: 1}, {Key: "seq", Value: 1}}
+	found, err := s.batches.Find(ctx, batchFilter(q, from), options.Find().SetSort(oldest))
+	if err != nil {
+		return nil, "", failed("read events", err)
+	}
+	defer found.Close(ctx) // it may be left before its end
+
+	limit := pageLimit(q.Limit)
+	var page []tracking.Event
+	for found.Next(ctx) {
+		var b tracking.Batch
+		if err := found.Decode(&b); err != nil {
+			return nil, "", failed("decode a batch", err)
+		}
+		for i, e := range b.Events {
+			behind := b.Writer == from.Writer && b.Seq == from.Seq && i < from.Index
+			if behind || q.UploadID != "" && e.UploadID != q.UploadID || q.Tenant != "" && e.Tenant != q.Tenant {
+				continue
+			}
+			if len(page) == limit {
+				return page, formatCursor(eventCursor{b.Time, b.Writer, b.Seq, i}), nil
+			}
+			page = append(page, e)
+		}
+	}
+	return page, "", failed("read events", found.Err())
+}
+
+// batchFilter selects the batches, from the cursor's own on, that hold an event of q.
+func batchFilter(q tracking.EventQuery, from eventCursor) bson.D {
+	filter := bson.D{}
+	event := bson.D{}
+	if q.UploadID != "" {
+		event = append(event, bson.E{Key: "upload_id", Value: q.UploadID})
+	}
+	if q.Tenant != "" {
+		event = append(event, bson.E{Key: "tenant", Value: q.Tenant})
+	}
+	if len(event) > 0 {
+		filter = append(filter, bson.E{Key: "events", Value: bson.D{{Key: "$elemMatch", Value: event}}})
+	}
+	var span bson.D
+	if !q.Since.IsZero() {
+		span = append(span, bson.E{Key: "$gte", Value: q.Since})
+	}
+	if !q.Until.IsZero() {
+		span = append(span, bson.E{Key: "$lt", Value: q.Until})
+	}
+	if len(span) > 0 {
+		filter = append(filter, bson.E{Key: "time", Value: span})
+	}
+	if from.Writer != "" {
+		filter = append(filter, bson.E{Key: "$or", Value: bson.A{
+			bson.D{{Key: "time", Value: bson.D{{Key: "$gt", Value: from.Time}}}},
+			bson.D{{Key: "time", Value: from.Time}, {Key: "writer", Value: bson.D{{Key: "$gt", Value: from.Writer}}}},
+			bson.D{{Key: "time", Value: from.Time}, {Key: "writer", Value: from.Writer}, {Key: "seq", Value: bson.D{{Key: "$gte", Value: from.Seq}}}},
+		}})
+	}
+	return filter
+}
