@@ -1,0 +1,162 @@
+// Package config is Partway's configuration: one YAML file, every key also from the environment, defaults for the rest.
+//
+// Load reads it, strictly: an unknown key, a value of the wrong type and a setting that cannot work are errors that name
+// file, line and key (or the variable). Keys makes or reads the keys that the configuration leaves to the data directory.
+//
+// config.example.yaml at the root of the repository is the manual; a test holds it equal to this struct.
+package config
+
+import "time"
+
+// Config is what `partway serve` runs on. Field order is that of config.example.yaml.
+type Config struct {
+	Server   Server   `yaml:"server"`
+	Auth     Auth     `yaml:"auth"`
+	Storage  Storage  `yaml:"storage"`
+	Transfer Transfer `yaml:"transfer"`
+	Uploads  Uploads  `yaml:"uploads"`
+	Sweep    Sweep    `yaml:"sweep"`
+	Resume   Resume   `yaml:"resume"`
+	MongoDB  MongoDB  `yaml:"mongodb"`
+	Redis    Redis    `yaml:"redis"`
+	DataDir  string   `yaml:"data_dir"`
+	Limits   Limits   `yaml:"limits"`
+	CORS     CORS     `yaml:"cors"`
+	Log      Log      `yaml:"log"`
+}
+
+// Server is where the gateway listens and what it calls itself.
+type Server struct {
+	Listen         string   `yaml:"listen"`
+	AdminListen    string   `yaml:"admin_listen"`
+	Region         string   `yaml:"region"`
+	Domains        []string `yaml:"domains"`
+	TLS            TLS      `yaml:"tls"`
+	Drain          Duration `yaml:"drain"`
+	TrustedProxies []string `yaml:"trusted_proxies"`
+}
+
+// TLS names a PEM certificate chain and its key; both empty means plain HTTP.
+type TLS struct {
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
+}
+
+// Auth is who may ask. Without keys of its own the gateway makes them in the data directory.
+type Auth struct {
+	Issuer      string       `yaml:"issuer"`
+	Audience    string       `yaml:"audience"`
+	SigningKeys []SigningKey `yaml:"signing_keys"`
+	MasterKeys  []MasterKey  `yaml:"master_keys"`
+	Issuers     []string     `yaml:"issuers"`
+	Roles       []string     `yaml:"roles"`
+}
+
+// SigningKey signs tokens if active and verifies them in any case. File is a PEM of an Ed25519 private key (PKCS #8).
+type SigningKey struct {
+	KID    string `yaml:"kid"`
+	File   string `yaml:"file"`
+	Active bool   `yaml:"active"`
+}
+
+// MasterKey is what secret keys, sealed upload ids and the audit chain are derived from. Secret: base64 of 32 bytes or more.
+type MasterKey struct {
+	Version int    `yaml:"version"`
+	Secret  string `yaml:"secret"`
+	Active  bool   `yaml:"active"`
+}
+
+// Storage is the S3 servers behind the gateway and which bucket lives where.
+type Storage struct {
+	Backends []Backend         `yaml:"backends"`
+	Buckets  map[string]string `yaml:"buckets"`
+	Default  string            `yaml:"default"`
+}
+
+// Backend is one S3 server. PathStyle and AWSChunked are true unless said otherwise.
+type Backend struct {
+	Name            string       `yaml:"name"`
+	Endpoint        string       `yaml:"endpoint"`
+	Region          string       `yaml:"region"`
+	PathStyle       *bool        `yaml:"path_style"`
+	AccessKeyID     string       `yaml:"access_key_id"`
+	SecretAccessKey string       `yaml:"secret_access_key"`
+	AWSChunked      *bool        `yaml:"aws_chunked"`
+	Exclusive       bool         `yaml:"exclusive"`
+	PresignPut      *Credentials `yaml:"presign_put"`
+	PresignGet      *Credentials `yaml:"presign_get"`
+}
+
+// Credentials of an identity at a backend.
+type Credentials struct {
+	AccessKeyID     string `yaml:"access_key_id"`
+	SecretAccessKey string `yaml:"secret_access_key"`
+}
+
+// Transfer is how bodies travel when neither client nor token says.
+type Transfer struct {
+	Default string   `yaml:"default"`
+	URLTTL  Duration `yaml:"url_ttl"`
+}
+
+// Uploads is the life of a multipart upload.
+type Uploads struct {
+	MaxAge Duration `yaml:"max_age"`
+}
+
+// Sweep is how often uploads past their life are ended.
+type Sweep struct {
+	Interval Duration `yaml:"interval"`
+}
+
+// Resume is whether interrupted uploads are taken up again.
+type Resume struct {
+	Enabled bool     `yaml:"enabled"`
+	Window  Duration `yaml:"window"`
+}
+
+// MongoDB keeps records and audit trail when Redis keeps the sessions; without both, the data directory does.
+type MongoDB struct {
+	URI      string `yaml:"uri"`
+	Database string `yaml:"database"`
+}
+
+// Redis keeps the hot sessions.
+type Redis struct {
+	URL string `yaml:"url"`
+}
+
+// Limits bound what one request or client may ask of the gateway. Zero rates are no limit.
+type Limits struct {
+	XMLBytes          int   `yaml:"xml_bytes"`
+	HeaderBytes       int   `yaml:"header_bytes"`
+	MinRate           int64 `yaml:"min_rate"`
+	RequestsPerSecond int   `yaml:"requests_per_second"`
+}
+
+// CORS names the web origins that may call the gateway.
+type CORS struct {
+	Origins []string `yaml:"origins"`
+}
+
+// Log is how much is logged to standard error, and in which form.
+type Log struct {
+	Level  string `yaml:"level"`
+	Format string `yaml:"format"`
+}
+
+// Default returns the configuration before file and environment. DataDir is left empty: Load fills it, because its
+// default depends on the environment.
+func Default() Config {
+	return Config{
+		Server:   Server{Listen: "127.0.0.1:9000", Region: "us-east-1", Drain: Duration(25 * time.Second)},
+		Auth:     Auth{Issuer: "partway", Audience: "partway"},
+		Transfer: Transfer{Default: "relay", URLTTL: Duration(5 * time.Minute)},
+		Uploads:  Uploads{MaxAge: Duration(168 * time.Hour)},
+		Sweep:    Sweep{Interval: Duration(5 * time.Minute)},
+		Resume:   Resume{Window: Duration(24 * time.Hour)},
+		MongoDB:  MongoDB{Database: "partway"},
+		Limits:   Limits{XMLBytes: 4 << 20, HeaderBytes: 16 << 10, MinRate: 1 << 10},
+		Log:      Log{Level: "info", Format: "text"},
+	}
+}
