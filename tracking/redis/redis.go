@@ -1,0 +1,152 @@
+// Package redis keeps the hot sessions in Redis, where all gateways share them.
+//
+// Each call is one script (ledger.lua and the step's own), so it is one atomic step and one round trip, whose cost does
+// not grow with the parts of the upload; Session alone reads them all. An upload has two keys, hash-tagged by its id so
+// that a cluster keeps them together:
+//
+//	partway:{ID}:session   its state, its sum and a line per part
+//	partway:{ID}:grants    the parts that lapse if they do not land
+//
+// Everything here may vanish: callers go on without it. So a call is bounded tightly and tried twice at most; repeating
+// one changes nothing.
+package redis
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"partway/tracking"
+)
+
+// Config of Sessions.
+type Config struct {
+	URL     string        // redis://, rediss:// or unix://
+	Timeout time.Duration // of one call, connecting included [250ms]
+}
+
+// Sessions is a tracking.Sessions on one Redis.
+type Sessions struct {
+	client  *goredis.Client
+	timeout time.Duration
+}
+
+var _ tracking.Sessions = (*Sessions)(nil)
+
+var (
+	//go:embed ledger.lua
+	ledgerLua string
+	//go:embed put_state.lua
+	putStateLua string
+	//go:embed reserve.lua
+	reserveLua string
+	//go:embed session.lua
+	sessionLua string
+
+	putState = goredis.NewScript(ledgerLua + putStateLua)
+	reserve  = goredis.NewScript(ledgerLua + reserveLua)
+	session  = goredis.NewScript(ledgerLua + sessionLua)
+)
+
+// Open checks the URL. It does not connect: the first call does, and later ones again whenever Redis was away.
+func Open(c Config) (*Sessions, error) {
+	o, err := goredis.ParseURL(c.URL)
+	if err != nil {
+		if u := (*url.Error)(nil); errors.As(err, &u) {
+			err = u.Err // without the URL, which may hold a password
+		}
+		return nil, fmt.Errorf("redis: url: %w", err)
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 250 * time.Millisecond
+	}
+	o.ContextTimeoutEnabled = true // the call's timeout bounds everything below
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = c.Timeout, c.Timeout, c.Timeout, c.Timeout
+	o.DialerRetries = 1
+	o.MaxRetries = 1 // for a pooled connection that broke meanwhile
+	o.DisableIdentity = true
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return &Sessions{client: goredis.NewClient(o), timeout: c.Timeout}, nil
+}
+
+// PutState implements tracking.Sessions.
+func (s *Sessions) PutState(ctx context.Context, id string, state tracking.State, until time.Time) error {
+	_, err := s.run(ctx, putState, id, string(state), until.UnixMilli()).Result()
+	return failed("put state", err)
+}
+
+// What reserve.lua returns instead of a sum.
+const (
+	notOpen   = -1
+	overLimit = -2
+)
+
+// Reserve implements tracking.Sessions. Sums are exact up to 2^53 bytes.
+func (s *Sessions) Reserve(ctx context.Context, id string, p tracking.Part, maxBytes int64, until time.Time) (int64, error) {
+	sum, err := s.run(ctx, reserve, id, p.Number, p.Bytes, millis(p.Until), p.Road, p.Checksum, maxBytes, until.UnixMilli()).Int64()
+	switch {
+	case err != nil:
+		return 0, failed("reserve", err)
+	case sum == notOpen:
+		return 0, fmt.Errorf("redis: reserve part %d: %w", p.Number, tracking.ErrNotOpen)
+	case sum == overLimit:
+		return 0, fmt.Errorf("redis: reserve part %d: %w", p.Number, tracking.ErrOverLimit)
+	}
+	return sum, nil
+}
+
+// Session implements tracking.Sessions.
+func (s *Sessions) Session(ctx context.Context, id string) (*tracking.Session, error) {
+	fields, err := s.run(ctx, session, id).StringSlice()
+	if err != nil {
+		return nil, failed("read session", err)
+	}
+	if len(fields) == 0 {
+		return nil, fmt.Errorf("redis: read session: %w", tracking.ErrNotFound)
+	}
+	found, err := parseSession(fields)
+	return found, failed("read session", err)
+}
+
+// Forget implements tracking.Sessions.
+func (s *Sessions) Forget(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	return failed("forget session", s.client.Del(ctx, keys(id)...).Err())
+}
+
+// Ping asks Redis.
+func (s *Sessions) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	return failed("ping", s.client.Ping(ctx).Err())
+}
+
+// Close ends the connections.
+func (s *Sessions) Close() error { return failed("close", s.client.Close()) }
+
+// run names the script by its hash and sends it whole only to a Redis that does not know it yet.
+func (s *Sessions) run(ctx context.Context, script *goredis.Script, id string, args ...any) *goredis.Cmd {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	return script.Run(ctx, s.client, keys(id), args...)
+}
+
+func keys(id string) []string {
+	return []string{"partway:{" + id + "}:session", "partway:{" + id + "}:grants"}
+}
+
+// failed says what was being done. Whatever Redis answers but a result (gone, loading, out of memory, read only), the
+// caller goes on without it.
+func failed(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("redis: %s: %w: %w", doing, tracking.ErrUnavailable, err)
+}

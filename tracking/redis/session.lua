@@ -1,0 +1,2 @@
+lapse()
+return redis.call('HGETALL', session)
