@@ -35,11 +35,11 @@ func openUploads(t *testing.T, open func(t *testing.T) tracking.Store) {
 
 	t.Run("by key, then id, whole records", func(t *testing.T) {
 		s := open(t)
-		at(t, s, 1, "b", "1")
+		at(t, s, 1, "b", "3")
 		at(t, s, 2, "a", "2")
 		want := at(t, s, 3, "a", "1")
 		at(t, s, 4, "a/b", "0")
-		wantEqual(t, "order", list(t, s, tracking.OpenQuery{}), []string{"a 1", "a 2", "a/b 0", "b 1"})
+		wantEqual(t, "order", list(t, s, tracking.OpenQuery{}), []string{"a 1", "a 2", "a/b 0", "b 3"})
 		page, err := s.OpenUploads(t.Context(), tracking.OpenQuery{Bucket: "uploads", Limit: 1})
 		if err != nil {
 			t.Fatal(err)
@@ -53,8 +53,7 @@ func openUploads(t *testing.T, open func(t *testing.T) tracking.Store) {
 			tracking.StateAborted, tracking.StateSuperseded, tracking.StateUnknown,
 		} {
 			u := record(n)
-			u.Key, u.ID, u.State = string(state), "1", state
-			u.ID = fmt.Sprint(n)
+			u.Key, u.ID, u.State = string(state), fmt.Sprint(n), state
 			mustInsert(t, s, u)
 		}
 		intent := record(99)
@@ -110,24 +109,24 @@ func openUploads(t *testing.T, open func(t *testing.T) tracking.Store) {
 		s := open(t)
 		at(t, s, 1, "a", "1")
 		at(t, s, 2, "a", "2")
-		at(t, s, 3, "a/b", "1")
-		at(t, s, 4, "ab", "1")
-		at(t, s, 5, "b", "1")
+		at(t, s, 3, "a/b", "3")
+		at(t, s, 4, "ab", "4")
+		at(t, s, 5, "b", "5")
 		for _, c := range []struct {
 			name string
 			q    tracking.OpenQuery
 			want []string
 		}{
-			{"key: behind every upload of it", tracking.OpenQuery{AfterKey: "a"}, []string{"a/b 1", "ab 1", "b 1"}},
-			{"key and id: behind that one", tracking.OpenQuery{AfterKey: "a", AfterID: "1"}, []string{"a 2", "a/b 1", "ab 1", "b 1"}},
-			{"the last id of a key", tracking.OpenQuery{AfterKey: "a", AfterID: "2"}, []string{"a/b 1", "ab 1", "b 1"}},
-			{"an id that is gone", tracking.OpenQuery{AfterKey: "a", AfterID: "11"}, []string{"a 2", "a/b 1", "ab 1", "b 1"}},
-			{"a key that has none", tracking.OpenQuery{AfterKey: "aa"}, []string{"ab 1", "b 1"}},
+			{"key: behind every upload of it", tracking.OpenQuery{AfterKey: "a"}, []string{"a/b 3", "ab 4", "b 5"}},
+			{"key and id: behind that one", tracking.OpenQuery{AfterKey: "a", AfterID: "1"}, []string{"a 2", "a/b 3", "ab 4", "b 5"}},
+			{"the last id of a key", tracking.OpenQuery{AfterKey: "a", AfterID: "2"}, []string{"a/b 3", "ab 4", "b 5"}},
+			{"an id that is gone", tracking.OpenQuery{AfterKey: "a", AfterID: "11"}, []string{"a 2", "a/b 3", "ab 4", "b 5"}},
+			{"a key that has none", tracking.OpenQuery{AfterKey: "aa"}, []string{"ab 4", "b 5"}},
 			{"behind the end", tracking.OpenQuery{AfterKey: "b"}, nil},
-			{"with a prefix", tracking.OpenQuery{Prefix: "a", AfterKey: "a/b"}, []string{"ab 1"}},
-			{"before the prefix", tracking.OpenQuery{Prefix: "ab", AfterKey: "a", AfterID: "1"}, []string{"ab 1"}},
+			{"with a prefix", tracking.OpenQuery{Prefix: "a", AfterKey: "a/b"}, []string{"ab 4"}},
+			{"before the prefix", tracking.OpenQuery{Prefix: "ab", AfterKey: "a", AfterID: "1"}, []string{"ab 4"}},
 			{"behind the prefix", tracking.OpenQuery{Prefix: "a", AfterKey: "b"}, nil},
-			{"key and id with a limit", tracking.OpenQuery{AfterKey: "a", AfterID: "1", Limit: 2}, []string{"a 2", "a/b 1"}},
+			{"key and id with a limit", tracking.OpenQuery{AfterKey: "a", AfterID: "1", Limit: 2}, []string{"a 2", "a/b 3"}},
 		} {
 			wantEqual(t, c.name, list(t, s, c.q), c.want)
 		}

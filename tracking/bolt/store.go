@@ -1,0 +1,132 @@
+// Package bolt keeps records, trail and tokens in one bbolt file: the store of a single gateway that has nothing else.
+//
+// Values are JSON: a stored batch then holds the very bytes that its MAC covers, any tool can read a rescued file, and a new
+// field needs no migration. Every list walks an index in its own order, so a page costs the same however much is stored:
+//
+//	uploads            record                     -> Upload
+//	uploads_by_id      id                         -> record
+//	uploads_by_time    created, record            -> record   (those with an id)
+//	uploads_by_tenant  tenant, created, record    -> record   (those with an id)
+//	uploads_open       bucket, key, id            -> record   (open, paused, completing)
+//	batches            time, writer, seq          -> Batch
+//	batches_by_seq     writer, seq                -> time, writer, seq
+//	batches_by_upload  upload id, time, writer, seq
+//	batches_by_tenant  tenant, time, writer, seq
+//	tokens             id                         -> Token
+//	tokens_by_tenant   tenant, created, id        -> id
+//	revocations        kind, token id or tenant   -> Revocation
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"partway/tracking"
+	"partway/tracking/internal/boltfile"
+)
+
+// FileName of the store, in Config.Dir.
+const FileName = "partway.db"
+
+var (
+	uploads         = []byte("uploads")
+	uploadsByID     = []byte("uploads_by_id")
+	uploadsByTime   = []byte("uploads_by_time")
+	uploadsByTenant = []byte("uploads_by_tenant")
+	uploadsOpen     = []byte("uploads_open")
+	batches         = []byte("batches")
+	batchesBySeq    = []byte("batches_by_seq")
+	batchesByUpload = []byte("batches_by_upload")
+	batchesByTenant = []byte("batches_by_tenant")
+	tokens          = []byte("tokens")
+	tokensByTenant  = []byte("tokens_by_tenant")
+	revocations     = []byte("revocations")
+)
+
+// groupDelay is how long a write waits for others to share its fsync, which takes about a millisecond.
+const groupDelay = 2 * time.Millisecond
+
+// Config of a Store.
+type Config struct {
+	Dir string           // created if missing; one process at a time
+	Now func() time.Time // what revocations expire by [time.Now]
+}
+
+// Store is a tracking.Store.
+type Store struct {
+	db  *bbolt.DB
+	now func() time.Time
+}
+
+var _ tracking.Store = (*Store)(nil)
+
+// Open opens or creates the store in c.Dir. While another process has it open, the error says so after about a second.
+func Open(c Config) (*Store, error) {
+	if c.Dir == "" {
+		return nil, errors.New("open store: no directory given")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	db, err := boltfile.Open(filepath.Join(c.Dir, FileName), uploads, uploadsByID, uploadsByTime, uploadsByTenant, uploadsOpen,
+		batches, batchesBySeq, batchesByUpload, batchesByTenant, tokens, tokensByTenant, revocations)
+	if err != nil {
+		return nil, err
+	}
+	db.MaxBatchDelay = groupDelay
+	return &Store{db: db, now: c.Now}, nil
+}
+
+// Ping commits an empty transaction: the one way to learn that the disk takes writes.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.update(ctx, "ping", func(*bbolt.Tx) error { return nil })
+}
+
+// Close waits for calls under way and lets go of the file.
+func (s *Store) Close() error { return s.db.Close() }
+
+// update runs fn in a transaction that it shares with the callers of the same moment. fn may run more than once, so it must
+// assign its results rather than accumulate them. It may refuse with one of tracking's errors before its first write:
+// bbolt never sees that, since it would roll the others back and run them again.
+func (s *Store) update(ctx context.Context, doing string, fn func(*bbolt.Tx) error) error {
+	return s.commit(ctx, doing, s.db.Batch, fn)
+}
+
+func (s *Store) commit(
+	ctx context.Context, doing string, transact func(func(*bbolt.Tx) error) error, fn func(*bbolt.Tx) error,
+) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%s: %w: %w", doing, tracking.ErrUnavailable, err)
+	}
+	var refusal error
+	err := transact(func(tx *bbolt.Tx) error {
+		refusal = nil
+		err := fn(tx)
+		if refused(err) {
+			refusal, err = err, nil
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w: %w", doing, tracking.ErrUnavailable, err)
+	}
+	if refusal != nil {
+		return fmt.Errorf("%s: %w", doing, refusal)
+	}
+	return nil
+}
+
+func (s *Store) view(ctx context.Context, doing string, fn func(*bbolt.Tx) error) error {
+	return s.commit(ctx, doing, s.db.View, fn)
+}
+
+// refused tells an answer of the store from a failure of the store.
+func refused(err error) bool {
+	return errors.Is(err, tracking.ErrNotFound) || errors.Is(err, tracking.ErrExists) || errors.Is(err, tracking.ErrConflict) ||
+		errors.Is(err, tracking.ErrBadCursor)
+}

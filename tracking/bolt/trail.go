@@ -1,0 +1,134 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"partway/tracking"
+)
+
+// AppendBatch is tracking.Trail's. A batch is a group commit already, so it does not wait for company as records do.
+func (s *Store) AppendBatch(ctx context.Context, b *tracking.Batch) error {
+	value, err := json.Marshal(b)
+	if err != nil {
+		return fmt.Errorf("append batch: encode: %w", err)
+	}
+	return s.commit(ctx, "append batch", s.db.Update, func(tx *bbolt.Tx) error { return putBatch(tx, b, value) })
+}
+
+func putBatch(tx *bbolt.Tx, b *tracking.Batch, value []byte) error {
+	seq := []byte(closed(b.Writer) + number(b.Seq))
+	if tx.Bucket(batchesBySeq).Get(seq) != nil {
+		return nil
+	}
+	key := instant(b.Time) + string(seq)
+	if err := tx.Bucket(batchesBySeq).Put(seq, []byte(key)); err != nil {
+		return err
+	}
+	if err := tx.Bucket(batches).Put([]byte(key), value); err != nil {
+		return err
+	}
+	for _, e := range b.Events {
+		if e.UploadID != "" {
+			if err := tx.Bucket(batchesByUpload).Put([]byte(closed(e.UploadID)+key), nil); err != nil {
+				return err
+			}
+		}
+		if e.Tenant != "" {
+			if err := tx.Bucket(batchesByTenant).Put([]byte(closed(e.Tenant)+key), nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Events is tracking.Trail's. It walks the batches of the upload, else of the tenant, else all.
+func (s *Store) Events(ctx context.Context, q tracking.EventQuery) (page []tracking.Event, next string, err error) {
+	index, prefix := batches, ""
+	switch {
+	case q.UploadID != "":
+		index, prefix = batchesByUpload, closed(q.UploadID)
+	case q.Tenant != "":
+		index, prefix = batchesByTenant, closed(q.Tenant)
+	}
+	limit := pageSize(q.Limit)
+	err = s.view(ctx, "list events", func(tx *bbolt.Tx) error {
+		from, err := eventsFrom(q)
+		if err != nil {
+			return err
+		}
+		c, last := tx.Bucket(index).Cursor(), from
+		key, _ := c.Seek([]byte(prefix + from.batch))
+		for n := 0; bytes.HasPrefix(key, []byte(prefix)) && key != nil; n++ {
+			at := place{batch: strings.TrimPrefix(string(key), prefix)}
+			if !q.Until.IsZero() && at.batch >= instant(ceil(q.Until)) {
+				return nil
+			}
+			if n == examined {
+				next = eventCursor.cursor(last.position())
+				return nil
+			}
+			var b tracking.Batch
+			if err := json.Unmarshal(tx.Bucket(batches).Get([]byte(at.batch)), &b); err != nil {
+				return fmt.Errorf("decode batch: %w", err)
+			}
+			for _, e := range b.Events {
+				at.behind++
+				if at.batch == from.batch && at.behind <= from.behind || !selectsEvent(q, &e) {
+					continue
+				}
+				if len(page) == limit {
+					next = eventCursor.cursor(last.position())
+					return nil
+				}
+				page, last = append(page, e), at
+			}
+			last = at
+			key, _ = c.Next()
+		}
+		return nil
+	})
+	return page, next, err
+}
+
+func selectsEvent(q tracking.EventQuery, e *tracking.Event) bool {
+	return (q.UploadID == "" || e.UploadID == q.UploadID) && (q.Tenant == "" || e.Tenant == q.Tenant)
+}
+
+// place is a point in the trail: behind the first events of a batch, given by its key.
+type place struct {
+	batch  string
+	behind uint32
+}
+
+// eventsFrom is the point where q's page begins: its cursor's, or the start of its time.
+func eventsFrom(q tracking.EventQuery) (place, error) {
+	since := place{batch: instant(ceil(q.Since))}
+	if q.Cursor == "" {
+		return since, nil
+	}
+	position, err := eventCursor.position(q.Cursor)
+	if err != nil {
+		return place{}, err
+	}
+	behind, batch := position[:4], position[4:]
+	if batch < since.batch {
+		return since, nil
+	}
+	return place{batch: batch, behind: binary.BigEndian.Uint32([]byte(behind))}, nil
+}
+
+func (p place) position() string {
+	return string(binary.BigEndian.AppendUint32(nil, p.behind)) + p.batch
+}
+
+// ceil is the first whole millisecond not before t: what is stored has no smaller parts.
+func ceil(t time.Time) time.Time { return t.Add(time.Millisecond - 1).Truncate(time.Millisecond) }
