@@ -226,24 +226,6 @@ func (p *parser) end() error {
 	return nil
 }
 
-// drain reads r to its end behind a body that is done, so that nothing can follow it, and appends what it read to tail.
-func (p *parser) drain(r io.Reader, tail []byte) ([]byte, error) {
-	var b [8]byte
-	for {
-		n, err := r.Read(b[:])
-		if perr := p.push(b[:n]); perr != nil {
-			return nil, perr
-		}
-		tail = append(tail, b[:n]...)
-		if err == io.EOF {
-			return tail, p.ended()
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-}
-
 // push takes b without looking at its data.
 func (p *parser) push(b []byte) error {
 	for len(b) > 0 {

@@ -81,7 +81,7 @@ func (r *Reader) decode(b []byte) (int, error) {
 func (r *Reader) finish(b []byte, k int, srcErr error) (int, error) {
 	switch {
 	case srcErr == nil:
-		_, r.err = r.drain(r.src, nil)
+		r.err = r.drain()
 	case srcErr == io.EOF:
 		r.err = r.ended()
 	default:
@@ -99,4 +99,21 @@ func (r *Reader) finish(b []byte, k int, srcErr error) (int, error) {
 		k++
 	}
 	return k, r.err
+}
+
+// drain reads the source to its end, so that nothing can follow a body that is done.
+func (r *Reader) drain() error {
+	var b [8]byte
+	for {
+		n, err := r.src.Read(b[:])
+		if perr := r.push(b[:n]); perr != nil {
+			return perr
+		}
+		if err == io.EOF {
+			return r.ended()
+		}
+		if err != nil {
+			return err
+		}
+	}
 }

@@ -5,9 +5,10 @@ import "io"
 // Walker passes a body on as it is and checks its framing, decoded length and the name of its trailer on the way.
 type Walker struct {
 	parser
-	src  io.Reader
-	tail []byte // the end of the body, kept back until the source has ended
-	err  error  // of every further Read, once tail is delivered
+	src   io.Reader
+	last  byte  // the byte that came last, kept back until the next one or a right end comes
+	holds bool  // there is a last byte
+	err   error // of every further Read; io.EOF once last is delivered
 }
 
 // NewWalker passes r on. o.Chunks must be nil: nothing is hashed, so no signature could be verified.
@@ -16,44 +17,48 @@ func NewWalker(r io.Reader, o Options) *Walker {
 }
 
 func (w *Walker) Read(b []byte) (int, error) {
-	for w.err == nil && len(b) > 0 {
-		n, err := w.src.Read(b)
-		if perr := w.push(b[:n]); perr != nil {
-			w.err = perr
+	if len(b) == 0 {
+		return 0, nil
+	}
+	var spare [1]byte
+	for w.err == nil {
+		in := spare[:] // b[0] is for the byte that was kept back
+		if len(b) > 1 {
+			in = b[1:]
+		}
+		n, err := w.src.Read(in)
+		if w.err = w.push(in[:n]); w.err != nil {
 			break
 		}
-		if w.done() {
-			n--
-			w.keep(b[n], err)
-		} else if err == io.EOF {
-			w.err = w.ended()
-		} else if err != nil {
-			w.err = err
+		if w.err = err; err == io.EOF {
+			if w.err = w.ended(); w.err == nil {
+				w.err = io.EOF
+			}
 		}
-		if n > 0 {
+		if n = w.shift(b, in[:n]); n > 0 {
 			return n, nil
 		}
 	}
-	n := copy(b, w.tail)
-	w.tail = w.tail[n:]
-	if len(w.tail) > 0 {
-		return n, nil
+	if w.err == io.EOF && w.holds {
+		w.holds = false
+		b[0] = w.last
+		return 1, io.EOF
 	}
-	return n, w.err
+	return 0, w.err
 }
 
-// keep holds back the body's last byte, and what a client may put behind it, until the source ends.
-func (w *Walker) keep(last byte, srcErr error) {
-	tail := []byte{last}
-	switch srcErr {
-	case nil:
-		tail, w.err = w.drain(w.src, tail)
-	case io.EOF:
-		w.err = w.ended()
-	default:
-		w.err = srcErr
+// shift puts the byte that was kept back in front of in, all but in's last byte into b, and keeps that back.
+func (w *Walker) shift(b, in []byte) int {
+	n := len(in)
+	if n == 0 {
+		return 0
 	}
-	if w.err == nil {
-		w.tail, w.err = tail, io.EOF
+	last := in[n-1]
+	if w.holds {
+		b[0] = w.last // and in, unless b is of one byte, is behind it already
+	} else {
+		n = copy(b, in[:n-1])
 	}
+	w.last, w.holds = last, true
+	return n
 }
