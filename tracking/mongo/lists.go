@@ -19,6 +19,8 @@ type uploadCursor struct {
 	Record  string    `json:"r"`
 }
 
+func (c *uploadCursor) complete() bool { return c.Record != "" }
+
 // ListUploads implements tracking.Uploads, ordered by (CreatedAt, Record) descending.
 func (s *Store) ListUploads(ctx context.Context, q tracking.UploadQuery) ([]tracking.Upload, string, error) {
 	ctx, cancel := s.bounded(ctx)

@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"partway/tracking"
 )
 
 // pageLimit is the size of a page for a query's Limit.
@@ -26,13 +28,13 @@ func formatCursor(at any) string {
 	return base64.RawURLEncoding.EncodeToString(text)
 }
 
-func parseCursor(s string, at any) error {
+func parseCursor(s string, at interface{ complete() bool }) error {
 	text, err := base64.RawURLEncoding.DecodeString(s)
 	if err == nil {
 		err = json.Unmarshal(text, at)
 	}
-	if err != nil {
-		return fmt.Errorf("mongodb: cursor %q: %w", s, err)
+	if err != nil || !at.complete() { // incomplete: of another list
+		return fmt.Errorf("mongodb: %w", tracking.ErrBadCursor)
 	}
 	return nil
 }

@@ -38,6 +38,8 @@ type eventCursor struct {
 	Index  int       `json:"i"` // in the batch
 }
 
+func (c *eventCursor) complete() bool { return c.Writer != "" }
+
 // Events implements tracking.Trail, ordered by (Time, Writer, Seq) and the place in the batch.
 func (s *Store) Events(ctx context.Context, q tracking.EventQuery) ([]tracking.Event, string, error) {
 	ctx, cancel := s.bounded(ctx)

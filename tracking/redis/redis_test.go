@@ -1,0 +1,178 @@
+//go:build servers
+
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"partway/tracking"
+	"partway/tracking/redis"
+	"partway/tracking/trackingtest"
+	"partway/tracking/trackingtest/servers"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func open(t *testing.T, url string) *redis.Sessions {
+	t.Helper()
+	s, err := redis.Open(redis.Config{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func raw(t *testing.T, url string) *goredis.Client {
+	t.Helper()
+	o, err := goredis.ParseURL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := goredis.NewClient(o)
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func TestSessions(t *testing.T) {
+	server := servers.Redis(t)
+	trackingtest.Sessions(t, func(t *testing.T) tracking.Sessions {
+		if err := raw(t, server.URI).FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		return open(t, server.URI)
+	})
+}
+
+var inAnHour = time.Now().Add(time.Hour)
+
+func reserve(ctx context.Context, s *redis.Sessions, p tracking.Part) error {
+	_, err := s.Reserve(ctx, "u1", p, 0, inAnHour)
+	return err
+}
+
+func TestKeysOfAnUploadExpireTogetherInOneSlot(t *testing.T) {
+	server := servers.Redis(t)
+	s, c := open(t, server.URI), raw(t, server.URI)
+	if err := reserve(t.Context(), s, tracking.Part{Number: 1, Bytes: 1, Road: "sign", Until: inAnHour}); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"partway:{u1}:session", "partway:{u1}:grants"} {
+		at, err := c.PExpireTime(t.Context(), key).Result()
+		if err != nil || at.Milliseconds() != inAnHour.UnixMilli() {
+			t.Errorf("%s expires at %v, %v", key, at.Milliseconds(), err)
+		}
+	}
+	if err := s.Forget(t.Context(), "u1"); err != nil {
+		t.Fatal(err)
+	}
+	if left := c.Keys(t.Context(), "*").Val(); len(left) > 0 {
+		t.Errorf("after Forget: %v", left)
+	}
+}
+
+// A grant lapses by Redis's clock, not by that of a gateway.
+func TestGrantLapsesWithTime(t *testing.T) {
+	server := servers.Redis(t)
+	s := open(t, server.URI)
+	soon := time.Now().Add(50 * time.Millisecond)
+	if err := reserve(t.Context(), s, tracking.Part{Number: 1, Bytes: 10, Road: "sign", Until: soon}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the grant to lapse", func() error {
+		got, err := s.Session(t.Context(), "u1")
+		if err == nil && (got.Bytes != 0 || len(got.Parts) != 0) {
+			err = fmt.Errorf("session %+v", got)
+		}
+		return err
+	})
+}
+
+func TestScriptsAreLoadedAgainAfterAFlush(t *testing.T) {
+	server := servers.Redis(t)
+	s := open(t, server.URI)
+	for range 2 {
+		if err := reserve(t.Context(), s, tracking.Part{Number: 1}); err != nil {
+			t.Fatal(err)
+		}
+		if err := raw(t, server.URI).ScriptFlush(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestOpenNeedsNoServer(t *testing.T) {
+	s := open(t, "redis://127.0.0.1:1")
+	if err := s.Ping(t.Context()); !errors.Is(err, tracking.ErrUnavailable) {
+		t.Fatalf("error %v, want ErrUnavailable", err)
+	}
+}
+
+func TestServerAwayAndBack(t *testing.T) {
+	server := servers.Redis(t)
+	s := open(t, server.URI)
+	if err := s.PutState(t.Context(), "u1", tracking.StateOpen, inAnHour); err != nil {
+		t.Fatal(err)
+	}
+	server.Kill()
+	for name, call := range map[string]func() error{
+		"PutState": func() error { return s.PutState(t.Context(), "u1", tracking.StateOpen, inAnHour) },
+		"Reserve":  func() error { return reserve(t.Context(), s, tracking.Part{Number: 1}) },
+		"Session":  func() error { _, err := s.Session(t.Context(), "u1"); return err },
+		"Forget":   func() error { return s.Forget(t.Context(), "u1") },
+		"Ping":     func() error { return s.Ping(t.Context()) },
+	} {
+		mustBeUnavailable(t, name, call)
+	}
+	server.Start(t)
+	eventually(t, "a reservation", func() error { return reserve(t.Context(), s, tracking.Part{Number: 1}) })
+}
+
+// A Redis that hangs costs the timeout and no more.
+func TestServerHangs(t *testing.T) {
+	server := servers.Redis(t)
+	s := open(t, server.URI)
+	c := raw(t, server.URI)
+	if err := s.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Do(t.Context(), "CLIENT", "PAUSE", 60_000, "ALL").Err(); err != nil {
+		t.Fatal(err)
+	}
+	mustBeUnavailable(t, "Reserve", func() error { return reserve(t.Context(), s, tracking.Part{Number: 1}) })
+}
+
+func mustBeUnavailable(t *testing.T, name string, call func() error) {
+	t.Helper()
+	const bound = time.Second // the timeout is 250 ms; the rest is for a busy machine
+	started := time.Now()
+	err := call()
+	if took := time.Since(started); took > bound {
+		t.Errorf("%s took %v", name, took)
+	}
+	if !errors.Is(err, tracking.ErrUnavailable) {
+		t.Errorf("%s: error %v, want ErrUnavailable", name, err)
+	}
+}
+
+// eventually polls until call succeeds.
+func eventually(t *testing.T, what string, call func() error) {
+	t.Helper()
+	late := time.After(10 * time.Second)
+	poll := time.NewTicker(10 * time.Millisecond)
+	defer poll.Stop()
+	for err := call(); err != nil; err = call() {
+		select {
+		case <-poll.C:
+		case <-late:
+			t.Fatalf("waited for %s: %v", what, err)
+		}
+	}
+}
