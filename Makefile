@@ -19,7 +19,6 @@ build: ## bin/partway, static
 
 deps: ## what the tests need; quick when it is there
 	@e2e/deps/install.sh
-	@if [ -x e2e/deps/mongodb.sh ]; then e2e/deps/mongodb.sh; fi
 
 test: deps unit e2e ## everything, with the servers
 

@@ -11,17 +11,20 @@ pip_packages=(awscli==1.45.11 boto3==1.43.11)
 
 say() { printf 'deps: %s\n' "$*"; }
 
-# package:file, the file being what a test starts. Debian keeps nginx in /usr/sbin, outside a plain user's PATH.
+PATH=$PATH:/usr/sbin # where Debian keeps nginx, outside a plain user's PATH
+
+# package:program
 debian=(
-  redis-server:/usr/bin/redis-server
-  nginx-light:/usr/sbin/nginx
-  curl:/usr/bin/curl
-  openssl:/usr/bin/openssl
-  gcc:/usr/bin/gcc # the race detector links with cgo
+  redis-server:redis-server
+  nginx-light:nginx
+  curl:curl
+  gcc:gcc libc6-dev:gcc # the race detector links with cgo
+  python3:python3
+  default-jdk-headless:javac maven:mvn # a MongoDB-compatible server
 )
 missing=()
 for entry in "${debian[@]}"; do
-  [ -x "${entry#*:}" ] || missing+=("${entry%%:*}")
+  command -v "${entry#*:}" >/dev/null || missing+=("${entry%%:*}")
 done
 # Debian splits ensurepip out of python3; without it a venv has no pip.
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
@@ -47,4 +50,5 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "${pip_packages[*]}" ]; then
   "$deps/venv/bin/pip" install --quiet --disable-pip-version-check "${pip_packages[@]}"
   echo "${pip_packages[*]}" >"$stamp"
 fi
+"$top/e2e/deps/mongodb.sh"
 say "ready in $deps"

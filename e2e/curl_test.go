@@ -1,0 +1,157 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"partway/e2e/harness"
+)
+
+// curl runs curl and returns stdout.
+func curl(t *testing.T, n *harness.Tenant, args ...string) string {
+	t.Helper()
+	out, err := harness.Run(t.Context(), nil, "curl", append([]string{"-sS"}, args...)...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, n.Gateway.Tail())
+	}
+	return out
+}
+
+// create starts an upload with the tenant's bearer and returns its id.
+func create(t *testing.T, n *harness.Tenant, key string) string {
+	t.Helper()
+	a := n.Do(t, n.Request(t, http.MethodPost, "/"+harness.Bucket+"/"+key+"?uploads", ""))
+	m := regexp.MustCompile(`<UploadId>([^<]+)</UploadId>`).FindStringSubmatch(a.Text)
+	if a.StatusCode != http.StatusOK || m == nil {
+		t.Fatalf("CreateMultipartUpload: %s %s", a.Status, a.Text)
+	}
+	return m[1]
+}
+
+// complete ends an upload whose parts 1, 2, ... have these ETags.
+func complete(t *testing.T, n *harness.Tenant, key, id string, etags ...string) harness.Answer {
+	t.Helper()
+	return n.Do(t, n.Request(t, http.MethodPost, "/"+harness.Bucket+"/"+key+"?uploadId="+id, partList(etags...)))
+}
+
+func partList(etags ...string) string {
+	var b strings.Builder
+	b.WriteString("<CompleteMultipartUpload>")
+	for i, etag := range etags {
+		fmt.Fprintf(&b, "<Part><PartNumber>%d</PartNumber><ETag>%s</ETag></Part>", i+1, etag)
+	}
+	b.WriteString("</CompleteMultipartUpload>")
+	return b.String()
+}
+
+func TestCurlIsRedirectedBeforeTheBodyLeaves(t *testing.T) {
+	onEachStack(t, func(t *testing.T, n *harness.Tenant) {
+		path, content := file(t, 20*mib)
+		key := n.Prefix + "redirected"
+		id := create(t, n, key)
+		gatewayBefore := n.Tap.Up()
+		var storageBefore int64
+		if n.ToStorage != nil {
+			storageBefore = n.ToStorage.Up()
+		}
+
+		heads := filepath.Join(t.TempDir(), "heads")
+		curl(t, n, "--fail", "-L", "-D", heads, "-T", path,
+			"-H", "x-partway-transfer: redirect", "-H", "Authorization: Bearer "+n.Bearer,
+			n.Endpoint+"/"+harness.Bucket+"/"+key+"?partNumber=1&uploadId="+id)
+
+		if got := n.Tap.Up() - gatewayBefore; got >= 16<<10 {
+			t.Errorf("the gateway was sent %d bytes for a part of %d, want headers alone", got, len(content))
+		}
+		if n.ToStorage != nil {
+			if got := n.ToStorage.Up() - storageBefore; got < int64(len(content)) || got > int64(len(content))+64<<10 {
+				t.Errorf("storage was sent %d bytes for a part of %d", got, len(content))
+			}
+		}
+		head, err := os.ReadFile(heads)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, _, _ := strings.Cut(string(head), "\r\n\r\n")
+		if !strings.HasPrefix(first, "HTTP/1.1 307") || !strings.Contains(strings.ToLower(first), "x-partway-transfer: redirect;reason=client-asked") {
+			t.Errorf("first answer, without a 100 Continue before it:\n%s", first)
+		}
+		if strings.Contains(first, n.SecretAccessKey) || strings.Contains(strings.ToLower(first), "x-amz-bucket-region") {
+			t.Errorf("the redirect gives away too much:\n%s", first)
+		}
+		etag := regexp.MustCompile(`(?i)\r\netag: *([^\r]+)`).FindAllStringSubmatch(string(head), -1)
+		if etag == nil {
+			t.Fatalf("no ETag from storage:\n%s", head)
+		}
+		if a := complete(t, n, key, id, etag[len(etag)-1][1]); a.StatusCode != http.StatusOK || a.Code != "" {
+			t.Fatalf("Complete: %s %s", a.Status, a.Text)
+		}
+		back := filepath.Join(t.TempDir(), "back")
+		curl(t, n, "--fail", "-o", back, "-H", "Authorization: Bearer "+n.Bearer, n.Endpoint+"/"+harness.Bucket+"/"+key)
+		sameFile(t, back, content)
+
+		parts := events(t, n, "UploadPart")
+		if len(parts) != 1 || parts[0].Road != "redirect" || parts[0].Reason != "client-asked" || parts[0].Outcome != "granted" {
+			t.Errorf("UploadPart events: %v, want one that was granted by redirect", parts)
+		}
+	})
+}
+
+func TestCurlPutObjectIsRedirected(t *testing.T) {
+	onEachStack(t, func(t *testing.T, n *harness.Tenant) {
+		path, content := file(t, 3*mib)
+		key := n.Prefix + "put"
+		curl(t, n, "--fail", "-L", "-T", path, "-H", "x-partway-transfer: redirect", "-H", "Authorization: Bearer "+n.Bearer,
+			n.Endpoint+"/"+harness.Bucket+"/"+key)
+		if got := n.Tap.Up(); got >= 16<<10 {
+			t.Errorf("the gateway was sent %d bytes", got)
+		}
+		back := filepath.Join(t.TempDir(), "back")
+		curl(t, n, "--fail", "-o", back, "-H", "Authorization: Bearer "+n.Bearer, n.Endpoint+"/"+harness.Bucket+"/"+key)
+		sameFile(t, back, content)
+	})
+}
+
+func TestCurlWithoutTheWishIsRelayed(t *testing.T) {
+	onEachStack(t, func(t *testing.T, n *harness.Tenant) {
+		path, content := file(t, 3*mib)
+		key := n.Prefix + "relayed"
+		head := curl(t, n, "--fail", "-D", "-", "-T", path, "-H", "Authorization: Bearer "+n.Bearer, n.Endpoint+"/"+harness.Bucket+"/"+key)
+		if !strings.Contains(strings.ToLower(head), "x-partway-transfer: relay;reason=default") {
+			t.Errorf("answer:\n%s", head)
+		}
+		if got := n.Tap.Up(); got < int64(len(content)) {
+			t.Errorf("the gateway was sent %d bytes of %d", got, len(content))
+		}
+	})
+}
+
+// A client that declares 5 GiB and waits for 100 Continue has been answered for good before it sends a byte.
+func TestRedirectOfFiveGiBNeverSent(t *testing.T) {
+	onEachStack(t, func(t *testing.T, n *harness.Tenant) {
+		key := n.Prefix + "never-sent"
+		id := create(t, n, key)
+		for _, expect := range []string{"Expect: 100-continue\r\n", "Expect: 100-Continue\r\n", "expect: 100-CONTINUE\r\n", ""} {
+			a := n.Raw(t, "PUT /"+harness.Bucket+"/"+key+"?partNumber=1&uploadId="+id+" HTTP/1.1\r\n"+
+				"Host: localhost:"+n.Tap.Port()+"\r\n"+
+				"Content-Length: 5368709120\r\nx-partway-transfer: redirect\r\nAuthorization: Bearer "+n.Bearer+"\r\n"+expect+"\r\n")
+			if a.StatusCode != http.StatusTemporaryRedirect {
+				t.Errorf("%q: first answer %s %s, want 307", expect, a.Status, a.Text)
+			}
+			if !a.Close {
+				t.Errorf("%q: the connection stays open before an unread body", expect)
+			}
+			if a.Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("%q: Cache-Control %q", expect, a.Header.Get("Cache-Control"))
+			}
+		}
+		if a := n.Do(t, n.Request(t, http.MethodDelete, "/"+harness.Bucket+"/"+key+"?uploadId="+id, "")); a.StatusCode != http.StatusNoContent {
+			t.Errorf("abort: %s %s", a.Status, a.Text)
+		}
+	})
+}

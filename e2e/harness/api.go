@@ -1,0 +1,146 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Upload is an upload record as the JSON API shows it.
+type Upload struct {
+	ID        string    `json:"id"`
+	Tenant    string    `json:"tenant"`
+	Bucket    string    `json:"bucket"`
+	Key       string    `json:"key"`
+	State     string    `json:"state"`
+	CreatedAt time.Time `json:"created_at"`
+	Bytes     int64     `json:"bytes"`
+	Parts     int       `json:"parts"`
+	ETag      string    `json:"etag"`
+}
+
+// Event is a line of the audit as the JSON API shows it.
+type Event struct {
+	ID         string    `json:"id"`
+	Time       time.Time `json:"time"`
+	Tenant     string    `json:"tenant"`
+	RequestID  string    `json:"request_id"`
+	Operation  string    `json:"operation"`
+	Bucket     string    `json:"bucket"`
+	Key        string    `json:"key"`
+	UploadID   string    `json:"upload_id"`
+	PartNumber int       `json:"part_number"`
+	Bytes      int64     `json:"bytes"`
+	Parts      int       `json:"parts"`
+	ETag       string    `json:"etag"`
+	Road       string    `json:"road"`
+	Reason     string    `json:"reason"`
+	Outcome    string    `json:"outcome"`
+	Status     int       `json:"status"`
+}
+
+func (e Event) String() string {
+	return fmt.Sprintf("%s %s %s/%s %s %s;%s %d", e.RequestID, e.Operation, e.Bucket, e.Key, e.Outcome, e.Road, e.Reason, e.Status)
+}
+
+// Scope is a grant of a token.
+type Scope struct {
+	Bucket         string   `json:"bucket"`
+	Prefix         string   `json:"prefix"`
+	Actions        []string `json:"actions"`
+	MaxObjectBytes int64    `json:"max_object_bytes,omitempty"`
+}
+
+// Token is what POST /_partway/tokens answers.
+type Token struct {
+	Keys
+	ID     string `json:"id"`
+	Bearer string `json:"bearer"`
+}
+
+// Issue makes a token for a tenant, as the operator.
+func (g *Gateway) Issue(ctx context.Context, tenant, class string, ttl time.Duration, scope ...Scope) (Token, error) {
+	var t Token
+	err := g.call(ctx, http.MethodPost, "/_partway/tokens", map[string]any{
+		"tenant": tenant, "class": class, "ttl_seconds": int(ttl.Seconds()), "scope": scope,
+	}, &t)
+	return t, err
+}
+
+// Revoke ends a token.
+func (g *Gateway) Revoke(ctx context.Context, id string) error {
+	return g.call(ctx, http.MethodPost, "/_partway/tokens/"+url.PathEscape(id)+"/revoke", nil, nil)
+}
+
+// Events of a tenant, oldest first, all pages.
+func (g *Gateway) Events(ctx context.Context, tenant string) ([]Event, error) {
+	return pages[Event](ctx, g, "/_partway/events", tenant)
+}
+
+// Uploads of a tenant, newest first, all pages.
+func (g *Gateway) Uploads(ctx context.Context, tenant string) ([]Upload, error) {
+	return pages[Upload](ctx, g, "/_partway/uploads", tenant)
+}
+
+func pages[T any](ctx context.Context, g *Gateway, path, tenant string) ([]T, error) {
+	var all []T
+	q := url.Values{"tenant": {tenant}}
+	for {
+		var page struct {
+			Items      []T    `json:"items"`
+			NextCursor string `json:"next_cursor"`
+		}
+		if err := g.call(ctx, http.MethodGet, path+"?"+q.Encode(), nil, &page); err != nil {
+			return nil, err
+		}
+		all = append(all, page.Items...)
+		if page.NextCursor == "" {
+			return all, nil
+		}
+		q.Set("cursor", page.NextCursor)
+	}
+}
+
+// call makes one request as the operator and reads its JSON answer into out.
+func (g *Gateway) call(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, g.Endpoint+path, body)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+g.Operator)
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := g.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, b)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(b, out); err != nil {
+		return fmt.Errorf("%s %s: %w in %s", method, path, err, b)
+	}
+	return nil
+}

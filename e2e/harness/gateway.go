@@ -1,0 +1,136 @@
+package harness
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Build compiles partway into dir, with the race detector.
+func Build(dir string) (string, error) {
+	bin := filepath.Join(dir, "partway")
+	cmd := exec.Command("go", "build", "-race", "-o", bin, "./cmd/partway")
+	cmd.Dir = Root()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build partway: %w\n%s", err, out)
+	}
+	return bin, nil
+}
+
+// Keys are a pair as AWS tools know it.
+type Keys struct {
+	AccessKeyID     string `json:"access_key_id"`
+	SecretAccessKey string `json:"secret_access_key"`
+}
+
+// Ready is the ready file. `serve` writes the endpoint alone.
+type Ready struct {
+	Endpoint        string `json:"endpoint"`
+	StorageEndpoint string `json:"storage_endpoint"`
+	Region          string `json:"region"`
+	Bucket          string `json:"bucket"`
+	Storage         Keys   `json:"storage"`
+	Operator        struct {
+		Keys
+		Bearer string `json:"bearer"`
+	} `json:"operator"`
+	Tenant struct {
+		Keys
+		Bearer string `json:"bearer"`
+		Name   string `json:"name"`
+		Prefix string `json:"prefix"`
+	} `json:"tenant"`
+}
+
+// Gateway is a partway process.
+type Gateway struct {
+	*Process
+	Ready
+	Operator string // bearer
+	CA       string // PEM file of who signed its certificate; "" over http
+
+	client *http.Client
+}
+
+// Trust makes clients of a gateway that serves TLS trust this CA.
+func (g *Gateway) Trust(ca string) error {
+	b, err := os.ReadFile(ca)
+	if err != nil {
+		return err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(b) {
+		return fmt.Errorf("%s: no certificate", ca)
+	}
+	g.CA = ca
+	g.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
+	return nil
+}
+
+// Demo starts `partway demo` on free ports with its data in dir.
+func Demo(ctx context.Context, bin, dir string) (*Gateway, error) {
+	return startGateway(ctx, bin, dir, "demo", "--dir", filepath.Join(dir, "demo"), "--listen", "127.0.0.1:0")
+}
+
+// Serve starts `partway serve` with the config file, on a free port. Logs and ready file go to dir.
+func Serve(ctx context.Context, bin, dir, config string) (*Gateway, error) {
+	return startGateway(ctx, bin, dir, "serve", "--config", config, "--listen", "127.0.0.1:0")
+}
+
+func startGateway(ctx context.Context, bin, dir string, args ...string) (*Gateway, error) {
+	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	defer cancel()
+	ready := filepath.Join(dir, "ready.json")
+	if err := os.Remove(ready); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err // a ready file of the run before would be taken for this one's
+	}
+	// A report of the race detector becomes the exit status, which Stop checks.
+	env := []string{"GORACE=halt_on_error=0 exitcode=66"}
+	p, err := Start(filepath.Join(dir, "partway.log"), env, bin, append(args, "--ready-file", ready)...)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{Process: p, client: http.DefaultClient}
+	err = Await(ctx, "ready file of partway "+args[0], p, func() bool {
+		b, err := os.ReadFile(ready)
+		return err == nil && json.Unmarshal(b, &g.Ready) == nil
+	})
+	if err != nil {
+		p.Kill()
+		return nil, err
+	}
+	g.Operator = g.Ready.Operator.Bearer
+	return g, nil
+}
+
+// Addr is host:port where the gateway listens.
+func (g *Gateway) Addr() string {
+	u, err := url.Parse(g.Endpoint)
+	if err != nil {
+		panic(err) // a ready file without a URL: every test would fail
+	}
+	return u.Host
+}
+
+// Run runs another partway command to its end and returns stdout. The error carries stderr and exit status.
+func Run(ctx context.Context, env []string, bin string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, bin, args...)
+	cmd.Env = append(cleanEnv(), env...)
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return stdout.String(), fmt.Errorf("%s %s: %w\n%s%s", filepath.Base(bin), strings.Join(args, " "), err, stdout.String(), stderr.String())
+	}
+	return stdout.String(), nil
+}

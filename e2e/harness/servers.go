@@ -1,0 +1,117 @@
+package harness
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// Root of the repository.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}
+
+// Tool is a program that `make deps` installed; the error names the command that does.
+func Tool(path string) (string, error) {
+	p := filepath.Join(Root(), ".deps", path)
+	if _, err := os.Stat(p); err != nil {
+		return "", fmt.Errorf("%w: run `make deps`", err)
+	}
+	return p, nil
+}
+
+// Server is a process that listens.
+type Server struct {
+	*Process
+	Addr string // host:port
+}
+
+// Credentials that a storage server was started with.
+const (
+	StorageKey    = "storage-root"
+	StorageSecret = "storage-root-secret"
+)
+
+// StartVersitygw starts S3 storage over an empty directory of dir.
+func StartVersitygw(ctx context.Context, dir string) (*Server, error) {
+	bin, err := Tool("bin/versitygw")
+	if err != nil {
+		return nil, err
+	}
+	data := filepath.Join(dir, "objects")
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return nil, err
+	}
+	return startServer(ctx, filepath.Join(dir, "versitygw.log"), func(addr string) (string, []string, []string) {
+		return bin, []string{"--port", addr, "-q", "posix", data},
+			[]string{"ROOT_ACCESS_KEY=" + StorageKey, "ROOT_SECRET_KEY=" + StorageSecret}
+	})
+}
+
+// StartRedis starts redis-server without persistence: what it holds is a cache.
+func StartRedis(ctx context.Context, dir string) (*Server, error) {
+	return startServer(ctx, filepath.Join(dir, "redis.log"), func(addr string) (string, []string, []string) {
+		host, port, _ := net.SplitHostPort(addr)
+		return "redis-server", []string{"--bind", host, "--port", port, "--dir", dir, "--save", "", "--appendonly", "no"}, nil
+	})
+}
+
+// startServer picks a free port and waits until it is answered. Another process may take the port between the choice and
+// the bind; the server then ends at once and the next port is tried.
+func startServer(ctx context.Context, log string, command func(addr string) (name string, args, env []string)) (*Server, error) {
+	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	defer cancel()
+	var err error
+	for range 3 {
+		var addr string
+		if addr, err = freeAddr(); err != nil {
+			return nil, err
+		}
+		name, args, env := command(addr)
+		var p *Process
+		if p, err = Start(log, env, name, args...); err != nil {
+			return nil, err
+		}
+		err = Await(ctx, name+" on "+addr, p, func() bool {
+			c, err := net.Dial("tcp", addr)
+			if err == nil {
+				c.Close()
+			}
+			return err == nil
+		})
+		if err == nil {
+			return &Server{Process: p, Addr: addr}, nil
+		}
+		p.Kill()
+	}
+	return nil, err
+}
+
+func freeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// S3 is the SDK's client for an endpoint, path style, each request sent once.
+func S3(endpoint, region, accessKeyID, secret string) *s3.Client {
+	return s3.New(s3.Options{
+		BaseEndpoint:     aws.String(endpoint),
+		Region:           region,
+		Credentials:      credentials.NewStaticCredentialsProvider(accessKeyID, secret, ""),
+		UsePathStyle:     true,
+		RetryMaxAttempts: 1,
+	})
+}

@@ -1,0 +1,163 @@
+package harness
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"regexp"
+	"sync"
+	"sync/atomic"
+)
+
+// Tap is a TCP proxy that looks from outside: it counts the bytes of each direction, collects the request ids that answers
+// carry, and can cut the line.
+type Tap struct {
+	addr, target string
+	up, down     atomic.Int64
+
+	mu    sync.Mutex
+	l     net.Listener // nil while cut
+	conns map[net.Conn]bool
+	ids   []string
+	wg    sync.WaitGroup
+}
+
+// NewTap listens on a free loopback port and forwards to target.
+func NewTap(target string) (*Tap, error) {
+	t := &Tap{addr: "127.0.0.1:0", target: target, conns: map[net.Conn]bool{}}
+	if err := t.Mend(); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// Addr is host:port of the tap.
+func (t *Tap) Addr() string { return t.addr }
+
+// Port of the tap.
+func (t *Tap) Port() string { _, p, _ := net.SplitHostPort(t.addr); return p }
+
+// Up is the number of bytes that clients sent, Down what they were sent.
+func (t *Tap) Up() int64   { return t.up.Load() }
+func (t *Tap) Down() int64 { return t.down.Load() }
+
+// RequestIDs are the x-amz-request-id of all answers so far, in order of arrival.
+func (t *Tap) RequestIDs() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return append([]string(nil), t.ids...)
+}
+
+// Cut closes the port and every connection: the target is down.
+func (t *Tap) Cut() {
+	t.mu.Lock()
+	if t.l != nil {
+		t.l.Close()
+		t.l = nil
+	}
+	for c := range t.conns {
+		c.Close()
+	}
+	t.mu.Unlock()
+	t.wg.Wait()
+}
+
+// Mend opens the port again.
+func (t *Tap) Mend() error {
+	l, err := net.Listen("tcp", t.addr)
+	if err != nil {
+		return fmt.Errorf("tap: %w", err)
+	}
+	t.addr = l.Addr().String()
+	t.mu.Lock()
+	t.l = l
+	t.mu.Unlock()
+	t.wg.Add(1)
+	go t.accept(l)
+	return nil
+}
+
+// Retarget sends new connections elsewhere.
+func (t *Tap) Retarget(target string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.target = target
+}
+
+func (t *Tap) accept(l net.Listener) {
+	defer t.wg.Done()
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		t.wg.Add(1)
+		go t.forward(c)
+	}
+}
+
+func (t *Tap) forward(client net.Conn) {
+	defer t.wg.Done()
+	defer client.Close()
+	t.mu.Lock()
+	target := t.target
+	t.mu.Unlock()
+	server, err := net.Dial("tcp", target)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	t.mu.Lock()
+	if t.l == nil { // cut while this one was dialling
+		t.mu.Unlock()
+		return
+	}
+	t.conns[client], t.conns[server] = true, true
+	t.mu.Unlock()
+	defer func() {
+		t.mu.Lock()
+		delete(t.conns, client)
+		delete(t.conns, server)
+		t.mu.Unlock()
+	}()
+
+	var both sync.WaitGroup
+	both.Add(2)
+	pass := func(dst, src net.Conn, look io.Writer) {
+		defer both.Done()
+		io.Copy(io.MultiWriter(dst, look), src)
+		// A half-close travels on, so that what the other side still says arrives.
+		dst.(*net.TCPConn).CloseWrite()
+	}
+	go pass(server, client, counter{&t.up})
+	go pass(client, server, &idScanner{tap: t})
+	both.Wait()
+}
+
+type counter struct{ n *atomic.Int64 }
+
+func (c counter) Write(p []byte) (int, error) { c.n.Add(int64(len(p))); return len(p), nil }
+
+var requestID = regexp.MustCompile(`(?i)\r\nx-amz-request-id: *([^\r\n]+)\r\n`)
+
+// idScanner finds request ids in what a server sends; a header may be split between two writes.
+type idScanner struct {
+	tap  *Tap
+	rest []byte
+}
+
+func (s *idScanner) Write(p []byte) (int, error) {
+	s.tap.down.Add(int64(len(p)))
+	buf := append(s.rest, p...)
+	end := 0
+	for _, m := range requestID.FindAllSubmatchIndex(buf, -1) {
+		s.tap.mu.Lock()
+		s.tap.ids = append(s.tap.ids, string(buf[m[2]:m[3]]))
+		s.tap.mu.Unlock()
+		end = m[3]
+	}
+	buf = buf[max(end, len(buf)-256):]
+	s.rest = bytes.Clone(buf)
+	return len(p), nil
+}

@@ -1,0 +1,138 @@
+package e2e
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"partway/e2e/harness"
+)
+
+// What each server's absence means, and that nothing is half-done once it is back: the tenant's check at the end compares
+// records, events and storage.
+
+func TestStorageDown(t *testing.T) {
+	n := ownStack(t, harness.MongoJavaServer).NewTenant(t)
+	key := n.Prefix + "storage-down"
+	id := create(t, n, key)
+	n.ToStorage.Cut()
+	for _, c := range requests(key, id) {
+		t.Run(c.name, func(t *testing.T) {
+			refused(t, n, n.Do(t, n.Request(t, c.method, c.target, c.body)), 503, "ServiceUnavailable", true)
+		})
+	}
+	notReady(t, n, "storage")
+	mend(t, n, n.ToStorage)
+	finish(t, n, key, id)
+}
+
+func TestRedisDownCostsNoUpload(t *testing.T) {
+	n := ownStack(t, harness.MongoJavaServer).NewTenant(t)
+	before := n.Prefix + "before"
+	id := create(t, n, before)
+	n.ToRedis.Cut()
+	notReady(t, n, "redis")
+	finish(t, n, before, id)
+	during := n.Prefix + "during"
+	finish(t, n, during, create(t, n, during))
+	mend(t, n, n.ToRedis)
+	finish(t, n, n.Prefix+"after", create(t, n, n.Prefix+"after"))
+}
+
+func TestMongoDBDown(t *testing.T) {
+	for _, mongo := range []string{harness.SecantusDB, harness.MongoJavaServer} {
+		t.Run(mongo, func(t *testing.T) {
+			n := ownStack(t, mongo).NewTenant(t)
+			key := n.Prefix + "mongodb-down"
+			id := create(t, n, key)
+			n.ToMongo.Cut()
+			notReady(t, n, "mongodb")
+
+			// Parts go on, their events wait in the spool; what needs the record says so.
+			put := n.Do(t, n.Request(t, http.MethodPut, "/"+harness.Bucket+"/"+key+"?partNumber=1&uploadId="+id, "part"))
+			if put.StatusCode != http.StatusOK {
+				t.Errorf("UploadPart: %s %s", put.Status, put.Text)
+			}
+			var late []harness.Answer
+			for _, c := range requests(key, id) {
+				if c.name == "CreateMultipartUpload" || c.name == "CompleteMultipartUpload" {
+					a := n.Do(t, n.Request(t, c.method, c.target, c.body))
+					if a.StatusCode != 503 || a.Code != "ServiceUnavailable" {
+						t.Errorf("%s: %s %s", c.name, a.Status, a.Text)
+					}
+					late = append(late, a)
+				}
+			}
+			mend(t, n, n.ToMongo)
+			for _, a := range late {
+				refused(t, n, a, 503, "ServiceUnavailable", true)
+			}
+			if a := complete(t, n, key, id, put.Header.Get("ETag")); a.StatusCode != http.StatusOK {
+				t.Errorf("Complete afterwards: %s %s", a.Status, a.Text)
+			}
+		})
+	}
+}
+
+type request struct{ name, method, target, body string }
+
+// requests is one of each kind that needs more than the gateway.
+func requests(key, id string) []request {
+	object := "/" + harness.Bucket + "/" + key
+	return []request{
+		{"CreateMultipartUpload", "POST", object + ".new?uploads", ""},
+		{"UploadPart", "PUT", object + "?partNumber=1&uploadId=" + id, "part"},
+		{"CompleteMultipartUpload", "POST", object + "?uploadId=" + id, partList(`"00000000000000000000000000000000"`)},
+		{"ListParts", "GET", object + "?uploadId=" + id, ""},
+		{"PutObject", "PUT", object + ".put", "object"},
+		{"GetObject", "GET", object, ""},
+		{"ListObjectsV2", "GET", "/" + harness.Bucket + "?list-type=2&prefix=" + key, ""},
+	}
+}
+
+// finish sends a part and completes.
+func finish(t *testing.T, n *harness.Tenant, key, id string) {
+	t.Helper()
+	put := n.Do(t, n.Request(t, http.MethodPut, "/"+harness.Bucket+"/"+key+"?partNumber=1&uploadId="+id, "part"))
+	if put.StatusCode != http.StatusOK {
+		t.Fatalf("UploadPart: %s %s", put.Status, put.Text)
+	}
+	if a := complete(t, n, key, id, put.Header.Get("ETag")); a.StatusCode != http.StatusOK || a.Code != "" {
+		t.Fatalf("Complete: %s %s", a.Status, a.Text)
+	}
+}
+
+// ready asks the gateway past the tap.
+func ready(t *testing.T, n *harness.Tenant) harness.Answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.Gateway.Endpoint+"/_partway/ready", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n.Do(t, req)
+}
+
+func notReady(t *testing.T, n *harness.Tenant, part string) {
+	t.Helper()
+	var a harness.Answer
+	err := harness.Await(withTimeout(t, 20*time.Second), "not ready", n.Gateway.Process, func() bool {
+		a = ready(t, n)
+		return a.StatusCode == http.StatusServiceUnavailable
+	})
+	if err != nil || !strings.Contains(a.Text, part) {
+		t.Errorf("ready says %s %s while %s is down (%v)", a.Status, a.Text, part, err)
+	}
+}
+
+// mend brings a server back and waits until the gateway says that all is well.
+func mend(t *testing.T, n *harness.Tenant, tap *harness.Tap) {
+	t.Helper()
+	if err := tap.Mend(); err != nil {
+		t.Fatal(err)
+	}
+	err := harness.Await(withTimeout(t, 30*time.Second), "ready", n.Gateway.Process, func() bool { return ready(t, n).StatusCode == http.StatusOK })
+	if err != nil {
+		t.Fatalf("%v: %s", err, ready(t, n).Text)
+	}
+}
