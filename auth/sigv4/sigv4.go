@@ -3,9 +3,11 @@
 //
 // S3's dialect: the path is percent-decoded once and encoded again by AWS's rules, never normalised, and never encoded
 // twice. Source: "Authenticating Requests (AWS Signature Version 4)", Amazon S3 API Reference.
+//
+// A signature is one straight line: Request -> canonical request (canonical.go) -> string to sign -> HMAC under a Key
+// (key.go). Signer makes signatures, Signature recomputes the one that a request should carry, and Chunks follows those
+// inside a body.
 package sigv4
-
-import "time"
 
 // Header is one header field; Name is lower-case, Value is as it stood on the wire.
 type Header struct{ Name, Value string }
@@ -18,8 +20,14 @@ const (
 	StreamingUnsignedTrailer = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 )
 
+// Algorithm is the first word of Authorization and the value of X-Amz-Algorithm.
+const Algorithm = "AWS4-HMAC-SHA256"
+
 // TimeFormat is the form of X-Amz-Date.
 const TimeFormat = "20060102T150405Z"
+
+// Terminator is the last element of every credential scope.
+const Terminator = "aws4_request"
 
 // Request is what a signature covers.
 type Request struct {
@@ -33,32 +41,12 @@ type Request struct {
 // Scope is the credential scope of a signature.
 type Scope struct{ Date, Region, Service string } // Date as 20060102
 
-// Signer signs requests with one identity. Safe for concurrent use; it keeps the day's key.
-type Signer struct {
-	AccessKeyID, Secret, SessionToken string
-	Region, Service                   string
-	// unexported: cache of the derived key by day
+// String is the scope as the string to sign has it: date/region/service/aws4_request.
+func (s Scope) String() string { return string(s.append(nil)) }
+
+func (s Scope) append(dst []byte) []byte {
+	dst = append(append(dst, s.Date...), '/')
+	dst = append(append(dst, s.Region...), '/')
+	dst = append(append(dst, s.Service...), '/')
+	return append(dst, Terminator...)
 }
-
-// SignHeader returns the value of Authorization. r.Headers must hold host, x-amz-date (of now) and x-amz-content-sha256.
-func (s *Signer) SignHeader(r *Request, now time.Time) string { panic("not yet") }
-
-// Presign returns the whole query (r.Query, the X-Amz-* parameters and the signature) for a request whose signed headers
-// are r.Headers and whose payload is UNSIGNED-PAYLOAD. Same bytes as the AWS SDK's presigner makes for the same input.
-func (s *Signer) Presign(r *Request, ttl time.Duration, now time.Time) string { panic("not yet") }
-
-// EncodePath percent-encodes a decoded path by AWS's rules, "/" kept.
-func EncodePath(s string) string { panic("not yet") }
-
-// EncodeQuery percent-encodes a decoded query key or value by AWS's rules.
-func EncodeQuery(s string) string { panic("not yet") }
-
-// Chunks verifies the chunk signatures of a StreamingSigned body, each of which covers the one before. Not safe for
-// concurrent use.
-type Chunks struct{ _ int }
-
-// Verify checks the signature of the next chunk, given the SHA-256 of its data; the last chunk is empty.
-func (c *Chunks) Verify(sha256 [32]byte, signature string) bool { panic("not yet") }
-
-// VerifyTrailer checks x-amz-trailer-signature over the trailer lines ("name:value\n" each, as S3 signs them).
-func (c *Chunks) VerifyTrailer(trailer []byte, signature string) bool { panic("not yet") }
