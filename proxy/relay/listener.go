@@ -1,0 +1,223 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Config of a Listener. Zero fields take the default in brackets.
+type Config struct {
+	HeadTimeout time.Duration       // from a request's first byte to the end of its head; also of the TLS handshake [10s]
+	IdleTimeout time.Duration       // between requests, between two bytes of a body, and to take 64 KiB of an answer [60s]
+	MinRate     int64               // bytes per second that a body must reach, measured over windows of IdleTimeout; 0: none
+	MaxPerIP    int                 // connections from one address; 0: no limit
+	TLS         *tls.Config         // nil: plain TCP
+	OnBytes     func(in, out int64) // socket bytes of a connection, told from time to time and at its close; may be nil
+}
+
+// Listener hands connections to fasthttp and takes them back after an Exchange.
+type Listener struct {
+	net.Listener
+	config    Config
+	conns     chan *Conn    // unbuffered, so that none is left behind in it when done is closed
+	done      chan struct{} // closed when no more connections are accepted
+	accepting sync.WaitGroup
+
+	mu        sync.Mutex
+	closed    bool
+	failure   error // of the accept loop
+	draining  bool
+	sockets   map[*socket]struct{}
+	perIP     map[netip.Addr]int
+	lingering int
+	exchanges int
+	empty     chan struct{} // closed by the last socket or exchange to end while draining
+}
+
+// NewListener owns l from now on.
+func NewListener(l net.Listener, c Config) *Listener {
+	if c.HeadTimeout <= 0 {
+		c.HeadTimeout = 10 * time.Second
+	}
+	if c.IdleTimeout <= 0 {
+		c.IdleTimeout = 60 * time.Second
+	}
+	w := &Listener{
+		Listener: l, config: c,
+		conns: make(chan *Conn), done: make(chan struct{}), empty: make(chan struct{}),
+		sockets: make(map[*socket]struct{}), perIP: make(map[netip.Addr]int),
+	}
+	w.accepting.Go(w.acceptLoop)
+	return w
+}
+
+func (l *Listener) acceptLoop() {
+	const firstPause, lastPause = 5 * time.Millisecond, time.Second
+	pause := firstPause
+	for {
+		c, err := l.Listener.Accept()
+		if err == nil {
+			pause = firstPause
+			l.admit(c)
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) {
+			l.stop(net.ErrClosed)
+			return
+		}
+		// Out of file descriptors, most likely: it passes, and the connections that are there must be served meanwhile.
+		select {
+		case <-time.After(pause):
+			pause = min(2*pause, lastPause)
+		case <-l.done:
+			return
+		}
+	}
+}
+
+func (l *Listener) admit(c net.Conn) {
+	s := newSocket(c, l)
+	if !l.add(s) {
+		_ = c.Close() // over the cap: an answer would cost more than the refusal saves
+		return
+	}
+	stream := net.Conn(s)
+	if l.config.TLS != nil {
+		stream = tls.Server(s, l.config.TLS)
+	}
+	l.offer(newConn(s, stream, nil))
+}
+
+// offer hands a connection to fasthttp, or closes it if nobody accepts any more.
+func (l *Listener) offer(c *Conn) {
+	select {
+	case l.conns <- c:
+	case <-l.done:
+		_ = c.Close()
+	}
+}
+
+// Accept returns new connections and those that an Exchange gave back.
+func (l *Listener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return nil, l.failure
+	}
+}
+
+// Close stops accepting. Connections live on.
+func (l *Listener) Close() error {
+	l.stop(net.ErrClosed)
+	err := l.Listener.Close()
+	l.accepting.Wait()
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func (l *Listener) stop(failure error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed {
+		l.closed, l.failure = true, failure
+		close(l.done)
+	}
+}
+
+// Shutdown stops accepting, closes idle connections, lets requests, exchanges and lingering closes under way finish until
+// ctx ends, then closes what is left and returns why ctx ended.
+func (l *Listener) Shutdown(ctx context.Context) error {
+	err := l.Close()
+	for _, s := range l.drain() {
+		if s.idle.Load() {
+			_ = s.Close()
+		}
+	}
+	select {
+	case <-l.empty:
+		return err
+	case <-ctx.Done():
+	}
+	left := l.drain()
+	for _, s := range left {
+		_ = s.Close()
+	}
+	return fmt.Errorf("closed %d connections that were still busy: %w", len(left), context.Cause(ctx))
+}
+
+// drain makes connections close instead of becoming idle, and returns those that there are.
+func (l *Listener) drain() []*socket {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.draining {
+		l.draining = true
+		l.tellEmpty()
+	}
+	left := make([]*socket, 0, len(l.sockets))
+	for s := range l.sockets {
+		left = append(left, s)
+	}
+	return left
+}
+
+func (l *Listener) isDraining() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.draining
+}
+
+// tellEmpty needs l.mu. Once draining nothing new starts from nothing, so it closes empty once.
+func (l *Listener) tellEmpty() {
+	if l.draining && len(l.sockets) == 0 && l.exchanges == 0 {
+		select {
+		case <-l.empty:
+		default:
+			close(l.empty)
+		}
+	}
+}
+
+func (l *Listener) add(s *socket) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.config.MaxPerIP > 0 && l.perIP[s.addr] >= l.config.MaxPerIP {
+		return false
+	}
+	l.perIP[s.addr]++
+	l.sockets[s] = struct{}{}
+	return true
+}
+
+func (l *Listener) remove(s *socket) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.sockets, s)
+	if l.perIP[s.addr]--; l.perIP[s.addr] == 0 {
+		delete(l.perIP, s.addr)
+	}
+	l.tellEmpty()
+}
+
+func (l *Listener) exchangeBegins() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.exchanges++
+}
+
+func (l *Listener) exchangeEnds() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.exchanges--
+	l.tellEmpty()
+}

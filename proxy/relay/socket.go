@@ -1,0 +1,69 @@
+package relay
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+)
+
+// tellEvery is how many bytes of a connection pass before Config.OnBytes hears of them.
+const tellEvery = 1 << 20
+
+// socket is one accepted connection for as long as it lives, below TLS: it counts its bytes and is what the Listener counts.
+type socket struct {
+	net.Conn
+	tcp      *net.TCPConn // nil if the listener is not TCP
+	listener *Listener
+	addr     netip.Addr
+	idle     atomic.Bool // between requests
+	in, out  atomic.Int64
+	closing  sync.Once
+}
+
+func newSocket(c net.Conn, l *Listener) *socket {
+	s := &socket{Conn: c, listener: l}
+	s.tcp, _ = c.(*net.TCPConn)
+	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		s.addr = a.AddrPort().Addr().Unmap()
+	}
+	return s
+}
+
+func (s *socket) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	s.received(int64(n))
+	return n, err
+}
+
+func (s *socket) Write(p []byte) (int, error) {
+	n, err := s.Conn.Write(p)
+	if s.out.Add(int64(n)) >= tellEvery {
+		s.tellBytes()
+	}
+	return n, err
+}
+
+// received counts bytes that came in, those that were spliced past Read too.
+func (s *socket) received(n int64) {
+	if s.in.Add(n) >= tellEvery {
+		s.tellBytes()
+	}
+}
+
+func (s *socket) tellBytes() {
+	if in, out := s.in.Swap(0), s.out.Swap(0); s.listener.config.OnBytes != nil && in+out > 0 {
+		s.listener.config.OnBytes(in, out)
+	}
+}
+
+// Close closes the connection for good.
+func (s *socket) Close() error {
+	err := net.ErrClosed
+	s.closing.Do(func() {
+		err = s.Conn.Close()
+		s.tellBytes()
+		s.listener.remove(s)
+	})
+	return err
+}
