@@ -1,0 +1,104 @@
+package memory
+
+import (
+	"time"
+
+	"partway/tracking"
+)
+
+// session is one upload's ledger. Its Sessions' lock guards it.
+type session struct {
+	id    string
+	state tracking.State
+	until time.Time
+	place int // in the queue
+
+	parts map[int]tracking.Part
+	bytes int64     // sum over parts
+	lapse time.Time // no grant in parts lapses before; zero: none will
+}
+
+func newSession(id string) *session {
+	return &session{id: id, state: tracking.StateOpen, parts: map[int]tracking.Part{}}
+}
+
+// dropLapsed drops the grants whose time has passed and returns how many those were.
+func (h *session) dropLapsed(now time.Time) (dropped int) {
+	if h.lapse.IsZero() || h.lapse.After(now) {
+		return 0
+	}
+	h.lapse = time.Time{}
+	for number, p := range h.parts {
+		if p.Until.IsZero() || p.Until.After(now) {
+			h.expect(p.Until)
+			continue
+		}
+		h.bytes -= counted(p)
+		delete(h.parts, number)
+		dropped++
+	}
+	return dropped
+}
+
+// expect notes that a grant lapses at until.
+func (h *session) expect(until time.Time) {
+	if !until.IsZero() && (h.lapse.IsZero() || until.Before(h.lapse)) {
+		h.lapse = until
+	}
+}
+
+// with is the line of p's number once p has entered, and what that adds to the sum.
+func (h *session) with(p tracking.Part) (line tracking.Part, added int64) {
+	old, known := h.parts[p.Number]
+	if !known {
+		return p, counted(p)
+	}
+	line = p
+	line.Bytes = max(p.Bytes, old.Bytes)
+	if old.Until.IsZero() || !line.Until.IsZero() && old.Until.After(line.Until) {
+		line.Until = old.Until
+	}
+	return line, counted(line) - counted(old)
+}
+
+func (h *session) put(line tracking.Part, added int64) {
+	h.parts[line.Number] = line
+	h.bytes += added
+	h.expect(line.Until)
+}
+
+// counted is what a line adds to the sum: an undeclared length is -1 there.
+func counted(p tracking.Part) int64 { return max(p.Bytes, 0) }
+
+// queue is a heap of sessions, the one that expires first in front (container/heap).
+type queue []*session
+
+func (q queue) Len() int           { return len(q) }
+func (q queue) Less(i, j int) bool { return q[i].until.Before(q[j].until) }
+
+func (q queue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].place, q[j].place = i, j
+}
+
+func (q *queue) Push(x any) {
+	h := x.(*session)
+	h.place = len(*q)
+	*q = append(*q, h)
+}
+
+func (q *queue) Pop() any {
+	old := *q
+	h := old[len(old)-1]
+	old[len(old)-1] = nil
+	*q = old[:len(old)-1]
+	return h
+}
+
+// second is the one that expires first but for the front; q holds two at least.
+func (q queue) second() *session {
+	if len(q) > 2 && q.Less(2, 1) {
+		return q[2]
+	}
+	return q[1]
+}

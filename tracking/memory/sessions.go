@@ -1,0 +1,177 @@
+// Package memory keeps hot sessions in the process: the cache of a single gateway that has no Redis.
+package memory
+
+import (
+	"container/heap"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"partway/tracking"
+)
+
+// Config of Sessions.
+type Config struct {
+	// Lines bounds the memory: part lines plus sessions, some 200 bytes each [1 << 20]. Past it the sessions that would expire
+	// first are dropped, which a cache may do.
+	Lines int
+	Now   func() time.Time // what sessions and grants expire by [time.Now]
+}
+
+// Sessions is a tracking.Sessions. Expired sessions are swept by the calls that follow, oldest first, so it needs no goroutine.
+type Sessions struct {
+	now func() time.Time
+	max int
+
+	mu     sync.Mutex
+	closed bool
+	byID   map[string]*session
+	queue  queue // of the same sessions, by expiry
+	lines  int
+}
+
+var _ tracking.Sessions = (*Sessions)(nil)
+
+// New returns empty Sessions.
+func New(c Config) *Sessions {
+	if c.Lines <= 0 {
+		c.Lines = 1 << 20
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Sessions{now: c.Now, max: c.Lines, byID: map[string]*session{}}
+}
+
+// begin locks s for one step on what has not expired. The caller unlocks if the error is nil.
+func (s *Sessions) begin(ctx context.Context, doing string) (now time.Time, err error) {
+	if err := ctx.Err(); err != nil {
+		return now, fmt.Errorf("%s: %w: %w", doing, tracking.ErrUnavailable, err)
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return now, fmt.Errorf("%s: %w: closed", doing, tracking.ErrUnavailable)
+	}
+	now = s.now()
+	for len(s.queue) > 0 && !s.queue[0].until.After(now) {
+		s.drop(s.queue[0])
+	}
+	return now, nil
+}
+
+// PutState is tracking.Sessions'.
+func (s *Sessions) PutState(ctx context.Context, id string, state tracking.State, until time.Time) error {
+	if _, err := s.begin(ctx, "put session state"); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	h := s.byID[id]
+	if h == nil {
+		h = newSession(id)
+	}
+	h.state = state
+	s.keep(h, until)
+	return nil
+}
+
+// Reserve is tracking.Sessions'.
+func (s *Sessions) Reserve(ctx context.Context, id string, p tracking.Part, maxBytes int64, until time.Time) (int64, error) {
+	const doing = "reserve part"
+	now, err := s.begin(ctx, doing)
+	if err != nil {
+		return 0, err
+	}
+	defer s.mu.Unlock()
+	h := s.byID[id]
+	if h == nil {
+		h = newSession(id)
+	}
+	if h.state != tracking.StateOpen {
+		return 0, fmt.Errorf("%s: %w: %s", doing, tracking.ErrNotOpen, h.state)
+	}
+	s.lines -= h.dropLapsed(now)
+	line, added := h.with(p)
+	if maxBytes > 0 && h.bytes+added > maxBytes {
+		return 0, fmt.Errorf("%s: %w", doing, tracking.ErrOverLimit)
+	}
+	before := len(h.parts)
+	h.put(line, added)
+	s.lines += len(h.parts) - before
+	s.keep(h, until)
+	return h.bytes, nil
+}
+
+// Session is tracking.Sessions'.
+func (s *Sessions) Session(ctx context.Context, id string) (*tracking.Session, error) {
+	const doing = "read session"
+	now, err := s.begin(ctx, doing)
+	if err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	h := s.byID[id]
+	if h == nil {
+		return nil, fmt.Errorf("%s: %w", doing, tracking.ErrNotFound)
+	}
+	s.lines -= h.dropLapsed(now)
+	parts := slices.SortedFunc(maps.Values(h.parts), func(a, b tracking.Part) int { return a.Number - b.Number })
+	return &tracking.Session{State: h.state, Parts: parts, Bytes: h.bytes}, nil
+}
+
+// Forget is tracking.Sessions'.
+func (s *Sessions) Forget(ctx context.Context, id string) error {
+	if _, err := s.begin(ctx, "forget session"); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	if h := s.byID[id]; h != nil {
+		s.drop(h)
+	}
+	return nil
+}
+
+// Ping is tracking.Sessions'.
+func (s *Sessions) Ping(ctx context.Context) error {
+	_, err := s.begin(ctx, "ping")
+	if err == nil {
+		s.mu.Unlock()
+	}
+	return err
+}
+
+// Close forgets everything; calls that follow answer ErrUnavailable.
+func (s *Sessions) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed, s.byID, s.queue, s.lines = true, nil, nil, 0
+	return nil
+}
+
+// keep enters h, or moves its expiry, and makes room if that took the last.
+func (s *Sessions) keep(h *session, until time.Time) {
+	h.until = until
+	if s.byID[h.id] == nil {
+		s.byID[h.id] = h
+		heap.Push(&s.queue, h)
+		s.lines++
+	} else {
+		heap.Fix(&s.queue, h.place)
+	}
+	for s.lines > s.max && len(s.queue) > 1 {
+		first := s.queue[0]
+		if first == h {
+			first = s.queue.second()
+		}
+		s.drop(first)
+	}
+}
+
+func (s *Sessions) drop(h *session) {
+	delete(s.byID, h.id)
+	heap.Remove(&s.queue, h.place)
+	s.lines -= 1 + len(h.parts)
+}
