@@ -37,7 +37,7 @@ $(LINT):
 	GOBIN=$(DEPS)/bin $(GO) install $(LINT_AT)
 
 bench: build deps ## figures into bench/results/; loopback only, bounded
-	cd e2e && $(GO) run ./bench -partway ../bin/partway -results ../bench/results $(BENCH)
+	$(GO) run ./bench $(BENCH)
 
 fuzz: ## every fuzz target for FUZZ
 	@e2e/deps/fuzz.sh $(FUZZ)
