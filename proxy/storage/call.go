@@ -35,7 +35,7 @@ func (b *Backend) path(c *Call) string {
 	switch {
 	case c.Bucket == "":
 		return "/"
-	case !b.config.PathStyle:
+	case b.virtualHost(c.Bucket):
 		return "/" + sigv4.EncodePath(c.Key)
 	case c.Key == "":
 		return "/" + sigv4.EncodePath(c.Bucket)
@@ -59,10 +59,24 @@ func (c *Call) query() string {
 
 // hostOf is the Host header of a request about bucket.
 func (b *Backend) hostOf(bucket string) string {
-	if b.config.PathStyle || bucket == "" {
-		return b.host
+	if b.virtualHost(bucket) {
+		return bucket + "." + b.host
 	}
-	return bucket + "." + b.host
+	return b.host
+}
+
+// virtualHost reports whether bucket goes into the host. Like the SDKs it leaves buckets in the path that are no host labels, or that
+// a wildcard certificate does not cover.
+func (b *Backend) virtualHost(bucket string) bool {
+	if b.config.PathStyle || bucket == "" || strings.HasPrefix(bucket, ".") {
+		return false
+	}
+	for _, c := range []byte(bucket) {
+		if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '.' && b.scheme == "http") {
+			return false
+		}
+	}
+	return true
 }
 
 // Relayed signs c into its header and returns what relay.Exchange.Put sends.
@@ -79,8 +93,7 @@ func (b *Backend) Relayed(c *Call, now time.Time) *relay.Request {
 func (b *Backend) signedHeaders(c *Call, body []byte, now time.Time) []sigv4.Header {
 	payload := c.Payload
 	if payload == "" {
-		sum := sha256.Sum256(body)
-		payload = hex.EncodeToString(sum[:])
+		payload = sha256Hex(body)
 	}
 	headers := make([]sigv4.Header, 0, len(c.Headers)+4)
 	headers = append(headers,
@@ -92,4 +105,9 @@ func (b *Backend) signedHeaders(c *Call, body []byte, now time.Time) []sigv4.Hea
 		Method: c.Method, Path: b.path(c), Query: c.query(), Headers: headers, Payload: payload,
 	}, now)
 	return append(headers, sigv4.Header{Name: "authorization", Value: authorization})
+}
+
+func sha256Hex(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
 }

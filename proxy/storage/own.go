@@ -135,7 +135,7 @@ func translate(err error) error {
 		return nil
 	}
 	var answer *smithyhttp.ResponseError
-	if !errors.As(err, &answer) || answer.HTTPStatusCode() >= 500 {
+	if !errors.As(err, &answer) || answer.HTTPStatusCode() == 0 || answer.HTTPStatusCode() >= 500 {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	code := ""

@@ -128,6 +128,9 @@ func (b *Backend) parseEndpoint() (string, error) {
 	if u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
 		return "", fmt.Errorf("endpoint %q: want a scheme, a host and a port alone", b.config.Endpoint)
 	}
+	if !b.config.PathStyle && net.ParseIP(u.Hostname()) != nil {
+		return "", fmt.Errorf("endpoint %q: virtual-host style needs a host name; set path_style", b.config.Endpoint)
+	}
 	b.scheme, b.host = u.Scheme, strings.ToLower(u.Host)
 	port := u.Port()
 	if port == "" {
