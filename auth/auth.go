@@ -4,14 +4,16 @@
 // header; SigV4 in the query. For SigV4 the access key id is a JWT of class key, and its secret is derived from the
 // exact bytes of that JWT under a versioned master key, so nothing is stored per token.
 //
-// Verifier.Authenticate is the only way in. Its order: pure parse, token (signature, class, issuer, audience, times,
-// revocation), SigV4 in constant time. The scopes of the Identity it returns answer what may be touched.
+// Verifier.Authenticate is the only way in. Its order: pure parse (mechanism.go, parse_header.go, parse_query.go), token
+// (token.go: signature, class, issuer, audience, times; revocation.go), SigV4 in constant time (verifier.go). The scopes
+// of the Identity it returns answer what may be touched (scope.go), by the rules of object keys (objectkey.go).
+//
+// Issuer makes tokens, Sealer hides storage's upload ids; both stand on the keys of keys.go.
 //
 // It imports nothing of ours but sigv4.
 package auth
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -34,7 +36,10 @@ var (
 	ErrUnsignedHeader = errors.New("header must be signed")      // an x-amz-* or content-md5 header outside SignedHeaders
 	ErrStale          = errors.New("revocations cannot be read") // the warm set is older than max staleness
 	ErrAccessDenied   = errors.New("access denied")
+	ErrBadKey         = errors.New("invalid object key")  // see ValidKey
+	ErrKeyTooLong     = errors.New("object key too long") // over MaxKeyBytes
 	ErrSealedID       = errors.New("no such upload")
+	ErrGrant          = errors.New("invalid grant") // asked of Issue
 	ErrTokenTooLong   = errors.New("token too long")
 )
 
@@ -47,19 +52,6 @@ const (
 	ClassBearer Class = "bearer"
 )
 
-// Scope is one grant: actions, in S3's own names with the "s3:" prefix, on the keys of one bucket under one prefix.
-type Scope struct {
-	Bucket         string            `json:"bucket"`  // "*" for every bucket: operators only
-	Prefix         string            `json:"prefix"`  // whole path segments; "" for the whole bucket
-	Actions        []string          `json:"actions"` // "s3:PutObject", ...; "s3:*" for all
-	MaxObjectBytes int64             `json:"max_object_bytes,omitempty"`
-	MaxOpenUploads int               `json:"max_open_uploads,omitempty"`
-	Transfer       []string          `json:"transfer,omitempty"` // roads this scope may take, of redirect, relay, sign; empty: all
-	Resume         bool              `json:"resume,omitempty"`
-	NoOverwrite    bool              `json:"no_overwrite,omitempty"`
-	ForceHeaders   map[string]string `json:"force_headers,omitempty"`
-}
-
 // Identity is who a request was proved to come from. Shared between requests: never changed after it is made.
 type Identity struct {
 	TokenID   string // jti
@@ -71,10 +63,6 @@ type Identity struct {
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 }
-
-// Authorize returns the first scope that allows the action on bucket and key (decoded; "" for actions on the bucket
-// itself), else an error that wraps ErrAccessDenied and names what the token does allow.
-func (id *Identity) Authorize(action, bucket, key string) (*Scope, error) { panic("not yet") }
 
 // Request is what authentication reads of an HTTP request. Strings are as on the wire.
 type Request struct {
@@ -92,69 +80,9 @@ const (
 	MechanismQuery  Mechanism = "query"
 )
 
-// Proof says how a request was signed and what its body must therefore be.
+// Proof says how a request was signed and what its body must therefore be. It shares no memory with the Request.
 type Proof struct {
 	Mechanism Mechanism
 	Payload   string        // x-amz-content-sha256 as signed; UNSIGNED-PAYLOAD for bearer and query without one
 	Chunks    *sigv4.Chunks // verifies the body's chunks; nil unless Payload is one of the StreamingSigned forms
 }
-
-// Verifier authenticates requests. Safe for concurrent use.
-type Verifier struct{ _ int }
-
-// Authenticate proves a request or says why not; see the package comment for the order.
-func (v *Verifier) Authenticate(r *Request, now time.Time) (*Identity, *Proof, error) {
-	panic("not yet")
-}
-
-// Grant is what a token is asked for.
-type Grant struct {
-	Class    Class
-	Tenant   string
-	Subject  string
-	Operator bool
-	Scopes   []Scope
-	TTL      time.Duration
-}
-
-// Issued is a token that was made. Secret is shown once and never stored.
-type Issued struct {
-	ID, Tenant, Subject string
-	Class               Class
-	Operator            bool
-	Scopes              []Scope
-	IssuedAt, ExpiresAt time.Time
-	Token               string // the JWT: access key id or bearer
-	Secret              string // secret access key; "" for a bearer
-}
-
-// Issuer makes tokens.
-type Issuer struct{ _ int }
-
-// Issue checks the grant and signs a token. ErrTokenTooLong past 2 KiB for class key.
-func (i *Issuer) Issue(g Grant, now time.Time) (*Issued, error) { panic("not yet") }
-
-// RevocationSource is read every few seconds by Verifier.Watch.
-type RevocationSource func(ctx context.Context) ([]Revocation, error)
-
-// Revocation ends one token, or every token of a tenant issued before At.
-type Revocation struct {
-	TokenID, Tenant string
-	At              time.Time
-}
-
-// UploadRef is what a sealed upload id hides.
-type UploadRef struct {
-	Backend   string
-	StorageID string // storage's own upload id
-	Flags     uint8
-}
-
-// Sealer turns storage's upload ids into ours and back. Deterministic: the same upload has the same id wherever it shows.
-type Sealer struct{ _ int }
-
-// Seal returns base64url(key version ‖ AEAD(ref), bound to bucket NUL key).
-func (s *Sealer) Seal(ref UploadRef, bucket, key string) string { panic("not yet") }
-
-// Open reverses Seal. ErrSealedID for anything that Seal did not make for this bucket and key.
-func (s *Sealer) Open(id, bucket, key string) (UploadRef, error) { panic("not yet") }

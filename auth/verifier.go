@@ -1,0 +1,167 @@
+package auth
+
+import (
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"partway/auth/sigv4"
+)
+
+const (
+	// maxClockSkew is S3's.
+	maxClockSkew = 15 * time.Minute
+	// defaultMaxStaleness is how long a set of revocations holds that can no longer be read.
+	defaultMaxStaleness = 15 * time.Minute
+	// cacheGeneration bounds the cache of tokens, at some 3 KB each, to twice as many.
+	cacheGeneration = 8192
+)
+
+// VerifierConfig is what NewVerifier needs.
+type VerifierConfig struct {
+	Issuer, Audience string
+	Region           string           // the one that clients sign for
+	SigningKeys      []SigningKey     // public halves, active or not
+	MasterKeys       []MasterKey      // active or not
+	Revocations      RevocationSource // see Refresh and Watch
+	MaxStaleness     time.Duration    // 0: 15 minutes
+	Now              func() time.Time // of Refresh; nil: time.Now
+	Log              *slog.Logger     // of Watch; nil: slog.Default
+}
+
+// Verifier authenticates requests. Safe for concurrent use.
+type Verifier struct {
+	issuer, audience, region string
+	signingKeys              map[string]SigningKey
+	masters                  map[int]MasterKey
+	source                   RevocationSource
+	maxStaleness             time.Duration
+	now                      func() time.Time
+	log                      *slog.Logger
+
+	parser      *jwt.Parser
+	tokens      *tokenCache
+	revocations atomic.Pointer[revocations] // nil until the first Refresh
+}
+
+// NewVerifier checks the configuration. The Verifier refuses every token until its first Refresh.
+func NewVerifier(c VerifierConfig) (*Verifier, error) {
+	if c.Issuer == "" || c.Audience == "" || c.Region == "" || c.Revocations == nil {
+		return nil, errors.New("verifier: issuer, audience, region and revocations are required")
+	}
+	signing, err := checkSigning(c.SigningKeys)
+	if err != nil {
+		return nil, fmt.Errorf("verifier: %w", err)
+	}
+	masters, err := checkMasters(c.MasterKeys)
+	if err != nil {
+		return nil, fmt.Errorf("verifier: %w", err)
+	}
+	v := &Verifier{issuer: c.Issuer, audience: c.Audience, region: c.Region, signingKeys: signing, masters: masters,
+		source: c.Revocations, maxStaleness: c.MaxStaleness, now: c.Now, log: c.Log,
+		parser: newTokenParser(), tokens: newTokenCache(cacheGeneration)}
+	if v.maxStaleness == 0 {
+		v.maxStaleness = defaultMaxStaleness
+	}
+	if v.now == nil {
+		v.now = time.Now
+	}
+	if v.log == nil {
+		v.log = slog.Default()
+	}
+	return v, nil
+}
+
+// Authenticate proves a request or says why not; see the package comment for the order.
+func (v *Verifier) Authenticate(r *Request, now time.Time) (*Identity, *Proof, error) {
+	c, err := v.parse(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	class := ClassKey
+	if c.mechanism == MechanismBearer {
+		class = ClassBearer
+	}
+	t, err := v.token(c.token, class, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	proof := &Proof{Mechanism: c.mechanism, Payload: strings.Clone(c.payload)}
+	if c.signed != nil {
+		key := t.keys.Key(t.secret, c.signed.scope)
+		if err := c.verify(r, key, now); err != nil {
+			return nil, nil, err
+		}
+		if chunkSigned(c.payload) {
+			proof.Chunks = sigv4.NewChunks(key, c.signed.signature, c.signed.amzDate, c.signed.scope)
+		}
+	}
+	return t.id, proof, nil
+}
+
+// verify checks the times and the signature of a SigV4 credential.
+func (c *credential) verify(r *Request, key sigv4.Key, now time.Time) error {
+	s := c.signed
+	if err := s.checkTime(now); err != nil {
+		return err
+	}
+	headers, err := s.collect(r.Headers)
+	if err != nil {
+		return err
+	}
+	want, err := sigv4.Signature(key, &sigv4.Request{
+		Method: r.Method, Path: r.Path, Query: r.Query, Headers: headers, Payload: c.payload,
+	}, s.amzDate, s.scope)
+	if err != nil {
+		return fmt.Errorf("%w: path: %w", ErrMalformed, err)
+	}
+	if subtle.ConstantTimeCompare([]byte(want), []byte(s.signature)) != 1 {
+		return fmt.Errorf("%w: check the secret access key and what a proxy between may have changed", ErrSignature)
+	}
+	return nil
+}
+
+func (s *signed) checkTime(now time.Time) error {
+	ahead := s.time.Sub(now)
+	if ahead > maxClockSkew || s.expires == 0 && -ahead > maxClockSkew {
+		return fmt.Errorf("%w: the request says %s, the server's clock says %s: a difference of %s", ErrClockSkew,
+			s.amzDate, now.UTC().Format(sigv4.TimeFormat), ahead.Abs().Round(time.Second))
+	}
+	if end := s.time.Add(s.expires); s.expires > 0 && now.After(end) {
+		return fmt.Errorf("%w at %s, and it is %s", ErrPresignExpired,
+			end.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// collect returns the headers that the signature covers. Those that S3 acts on must be among them, since what is not
+// signed can be added by whoever carries the request (x-amz-copy-source reads another object).
+func (s *signed) collect(headers []sigv4.Header) ([]sigv4.Header, error) {
+	out := make([]sigv4.Header, 0, len(s.headers)+2)
+	for _, name := range s.headers {
+		before := len(out)
+		for _, h := range headers {
+			if h.Name == name {
+				out = append(out, h)
+			}
+		}
+		if len(out) == before {
+			return nil, fmt.Errorf("%w: the signed header %s is not in the request", ErrSignature, name)
+		}
+	}
+	for _, h := range headers {
+		if strings.HasPrefix(h.Name, "x-amz-") || h.Name == "content-md5" {
+			if _, covered := slices.BinarySearch(s.headers, h.Name); !covered {
+				return nil, fmt.Errorf("%w: %s", ErrUnsignedHeader, h.Name)
+			}
+		}
+	}
+	return out, nil
+}
