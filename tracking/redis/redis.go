@@ -20,6 +20,7 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"partway/tracking"
@@ -53,6 +54,10 @@ var (
 	reserve  = goredis.NewScript(ledgerLua + reserveLua)
 	session  = goredis.NewScript(ledgerLua + sessionLua)
 )
+
+// The client would print a line of its own to stderr for every failed connection; the caller gets each error anyway. The
+// switch is the library's global, so it is thrown before anything runs.
+func init() { logging.Disable() }
 
 // Open checks the URL. It does not connect: the first call does, and later ones again whenever Redis was away.
 func Open(c Config) (*Sessions, error) {

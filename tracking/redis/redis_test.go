@@ -14,7 +14,6 @@ import (
 
 	"partway/tracking"
 	"partway/tracking/redis"
-	"partway/tracking/trackingtest"
 	"partway/tracking/trackingtest/servers"
 )
 
@@ -39,16 +38,6 @@ func raw(t *testing.T, url string) *goredis.Client {
 	c := goredis.NewClient(o)
 	t.Cleanup(func() { c.Close() })
 	return c
-}
-
-func TestSessions(t *testing.T) {
-	server := servers.Redis(t)
-	trackingtest.Sessions(t, func(t *testing.T) tracking.Sessions {
-		if err := raw(t, server.URI).FlushAll(t.Context()).Err(); err != nil {
-			t.Fatal(err)
-		}
-		return open(t, server.URI)
-	})
 }
 
 var inAnHour = time.Now().Add(time.Hour)
@@ -130,6 +119,9 @@ func TestServerAwayAndBack(t *testing.T) {
 		"Ping":     func() error { return s.Ping(t.Context()) },
 	} {
 		mustBeUnavailable(t, name, call)
+	}
+	for range 100 { // after many the client stops to dial for each call
+		mustBeUnavailable(t, "Ping", func() error { return s.Ping(t.Context()) })
 	}
 	server.Start(t)
 	eventually(t, "a reservation", func() error { return reserve(t.Context(), s, tracking.Part{Number: 1}) })

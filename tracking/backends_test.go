@@ -1,0 +1,97 @@
+//go:build servers
+
+package tracking_test
+
+import (
+	"crypto/rand"
+	"os"
+	"slices"
+	"testing"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"partway/tracking"
+	"partway/tracking/bolt"
+	"partway/tracking/memory"
+	"partway/tracking/mongo"
+	"partway/tracking/redis"
+	"partway/tracking/trackingtest"
+	"partway/tracking/trackingtest/servers"
+)
+
+// Every store runs the suite here, so that one test can say how many did: none may fall out unnoticed.
+func TestStores(t *testing.T) {
+	want := []string{"bolt", "secantusdb", "mongo-java-server"}
+	if os.Getenv("PARTWAY_TEST_MONGODB_URI") != "" {
+		want = append(want, "mongodb")
+	}
+	var ran []string
+	run := func(name string, open func(t *testing.T) tracking.Store) {
+		t.Run(name, func(t *testing.T) { trackingtest.Store(t, open) })
+		ran = append(ran, name)
+	}
+
+	run("bolt", func(t *testing.T) tracking.Store {
+		s, err := bolt.Open(bolt.Config{Dir: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		return s
+	})
+	for _, server := range servers.Mongo(t) {
+		run(server.Name, func(t *testing.T) tracking.Store {
+			s, err := mongo.Open(t.Context(), mongo.Config{URI: server.URI, Database: "partway_test_" + rand.Text()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { s.Close() })
+			if server.Name == "mongo-java-server" {
+				return spelled{s}
+			}
+			return s
+		})
+	}
+	if !slices.Equal(ran, want) {
+		t.Errorf("the suite ran on %q, want %q", ran, want)
+	}
+}
+
+// Every session cache runs the suite here, and is counted likewise.
+func TestSessions(t *testing.T) {
+	want := []string{"memory", "redis"}
+	var ran []string
+	run := func(name string, open func(t *testing.T) tracking.Sessions) {
+		t.Run(name, func(t *testing.T) { trackingtest.Sessions(t, open) })
+		ran = append(ran, name)
+	}
+
+	run("memory", func(*testing.T) tracking.Sessions { return memory.New(memory.Config{}) })
+	server := servers.Redis(t)
+	run("redis", func(t *testing.T) tracking.Sessions {
+		empty(t, server.URI)
+		s, err := redis.Open(redis.Config{URL: server.URI})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		return s
+	})
+	if !slices.Equal(ran, want) {
+		t.Errorf("the suite ran on %q, want %q", ran, want)
+	}
+}
+
+// empty drops all that a Redis of ours holds.
+func empty(t *testing.T, uri string) {
+	t.Helper()
+	o, err := goredis.ParseURL(uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := goredis.NewClient(o)
+	defer c.Close()
+	if err := c.FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+}

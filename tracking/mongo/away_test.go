@@ -1,0 +1,76 @@
+//go:build servers
+
+package mongo_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"partway/tracking"
+	"partway/tracking/mongo"
+	"partway/tracking/trackingtest/servers"
+)
+
+func TestOpenWithoutAServer(t *testing.T) {
+	mustBeUnavailable(t, "Open", func() error {
+		_, err := mongo.Open(t.Context(), mongo.Config{URI: "mongodb://127.0.0.1:1", Database: "partway"})
+		return err
+	})
+}
+
+func TestServerAwayAndBack(t *testing.T) {
+	for _, server := range servers.Mongo(t) {
+		if !server.Ours() {
+			continue // somebody's MongoDB, not to be killed
+		}
+		t.Run(server.Name, func(t *testing.T) {
+			s := open(t, server.URI, "")
+			calls := map[string]func() error{
+				"InsertUpload": func() error { return s.InsertUpload(t.Context(), &tracking.Upload{Record: "r1"}) },
+				"AppendBatch":  func() error { return s.AppendBatch(t.Context(), &tracking.Batch{Writer: "w1", Seq: 1}) },
+				"Upload":       func() error { _, err := s.Upload(t.Context(), "u1"); return err },
+				"Revocations":  func() error { _, err := s.Revocations(t.Context()); return err },
+				"Ping":         func() error { return s.Ping(t.Context()) },
+			}
+			server.Kill()
+			for name, call := range calls {
+				mustBeUnavailable(t, name, call)
+			}
+			server.Start(t)
+			eventually(t, "a batch to be stored", calls["AppendBatch"])
+			events, _, err := s.Events(t.Context(), tracking.EventQuery{})
+			if err != nil || len(events) != 0 {
+				t.Errorf("events %v, %v", events, err)
+			}
+		})
+	}
+}
+
+func mustBeUnavailable(t *testing.T, name string, call func() error) {
+	t.Helper()
+	const bound = 3 * time.Second // the timeout is 2 s; the rest is for a busy machine
+	started := time.Now()
+	err := call()
+	if took := time.Since(started); took > bound {
+		t.Errorf("%s took %v", name, took)
+	}
+	if !errors.Is(err, tracking.ErrUnavailable) {
+		t.Errorf("%s: error %v, want ErrUnavailable", name, err)
+	}
+}
+
+// eventually polls until call succeeds.
+func eventually(t *testing.T, what string, call func() error) {
+	t.Helper()
+	late := time.After(20 * time.Second)
+	poll := time.NewTicker(10 * time.Millisecond)
+	defer poll.Stop()
+	for err := call(); err != nil; err = call() {
+		select {
+		case <-poll.C:
+		case <-late:
+			t.Fatalf("waited for %s: %v", what, err)
+		}
+	}
+}
