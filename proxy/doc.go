@@ -1,2 +1,19 @@
 // Package proxy is the S3 surface of the gateway.
+//
+// A request goes forward through these files, once:
+//
+//	gateway.go     the server, its life
+//	serve.go       the order: parse, authenticate, authorise, handle, record, write
+//	request.go     what was asked: bucket, key, query, head
+//	operations.go  which S3 operation that is: one row each
+//	create.go complete.go abort.go part.go parts.go uploads.go   multipart uploads
+//	put.go object.go list.go bucket.go                           objects and buckets
+//	decide.go      which road a body takes: relay or redirect, and why
+//	forward.go     a client's request made into a storage request: which headers go along, how the body is framed
+//	exit.go        the one way out: the event is recorded, then the answer is written
+//	errors.go      every refusal, and what the errors of other packages become
+//	api.go tokens.go  the JSON API under /_partway/
+//
+// Its neighbours: auth says who asks, tracking remembers, storage signs and calls, relay moves bodies, awschunked reads
+// signed and trailing framing.
 package proxy

@@ -2,12 +2,17 @@ package proxy
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
+	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"partway/auth"
 	"partway/proxy/relay"
@@ -15,10 +20,10 @@ import (
 	"partway/tracking"
 )
 
-// Config of a Gateway. Fields without a default must be set.
+// Config of a Gateway. Every field must be set, but Domains, JWKS, Buckets and Probes.
 type Config struct {
 	Region  string
-	Domains []string // virtual-host style: bucket.DOMAIN
+	Domains []string // virtual-host style: BUCKET.DOMAIN
 
 	Verifier *auth.Verifier
 	Issuer   *auth.Issuer
@@ -27,36 +32,144 @@ type Config struct {
 
 	Backends       []*storage.Backend
 	Buckets        map[string]string // bucket -> backend name
-	DefaultBackend string
+	DefaultBackend string            // of buckets not named there
 
 	Store    tracking.Store
 	Sessions tracking.Sessions
 	Writer   *tracking.Writer
 
-	DefaultRoad string        // "relay" or "redirect"
+	DefaultRoad Road          // RoadRelay or RoadRedirect
 	URLTTL      time.Duration // life of a presigned URL, <= 5 min
 	MaxAge      time.Duration // life of an upload
-	XMLBytes    int           // largest XML body
+	XMLBytes    int           // largest XML or JSON body
 	HeaderBytes int           // largest request head
 
-	Relay    relay.Config // of the listener; OnBytes is set by the gateway
+	Relay    relay.Config // of the listener; OnBytes is the gateway's
 	Log      *slog.Logger
 	Registry *prometheus.Registry
 	Now      func() time.Time
-	Names    map[string]func(context.Context) error // ready parts by name: storage, mongodb, redis
+	Probes   map[string]func(context.Context) error // what /_partway/ready asks, by name: storage, mongodb, redis
 }
 
-// Gateway is the S3 surface.
-type Gateway struct{ _ int }
+// Gateway is the S3 surface. Serve and Shutdown are called once each.
+type Gateway struct {
+	Config
+	backends map[string]*storage.Backend
+	metrics  *metrics
+	refusals *refusals
+	app      *fiber.App
+
+	base   context.Context // of everything that may outlive its client; ends with Shutdown
+	cancel context.CancelCauseFunc
+
+	mu       sync.Mutex
+	listener *relay.Listener
+	running  sync.WaitGroup // Completes that go on without their client, and the writer of refusals
+}
+
+var errShutdown = errors.New("the gateway is shutting down")
 
 // New checks the config.
-func New(c Config) (*Gateway, error) { panic("not yet") }
+func New(c Config) (*Gateway, error) {
+	g := &Gateway{Config: c, backends: map[string]*storage.Backend{}, refusals: newRefusals()}
+	for _, b := range c.Backends {
+		g.backends[b.Name()] = b
+	}
+	for bucket, name := range c.Buckets {
+		if g.backends[name] == nil {
+			return nil, fmt.Errorf("bucket %s: no storage backend is called %q", bucket, name)
+		}
+	}
+	if c.DefaultBackend != "" && g.backends[c.DefaultBackend] == nil {
+		return nil, fmt.Errorf("no storage backend is called %q", c.DefaultBackend)
+	}
+	if c.URLTTL <= 0 || c.URLTTL > 5*time.Minute {
+		return nil, fmt.Errorf("life of a presigned URL is %s: want more than 0 and at most 5m", c.URLTTL)
+	}
+	g.base, g.cancel = context.WithCancelCause(context.Background())
+	g.metrics = newMetrics(c.Registry, g)
+	g.Relay.OnBytes = g.metrics.socketBytes
+	g.app = g.newApp()
+	return g, nil
+}
 
-// Serve answers on l until Shutdown. It owns l. nil after Shutdown.
-func (g *Gateway) Serve(l net.Listener) error { panic("not yet") }
+// newApp makes the fiber application: one route, because the operations table is the router. fasthttp's ReadTimeout, WriteTimeout and
+// MaxConnsPerIP stay unset: the relay.Listener owns deadlines and counts, for connections that come back to it as well.
+func (g *Gateway) newApp() *fiber.App {
+	app := fiber.New(fiber.Config{
+		AppName:                      "partway",
+		ServerHeader:                 "Partway",
+		DisableStartupMessage:        true,
+		CaseSensitive:                true,
+		StrictRouting:                true,
+		DisablePreParseMultipartForm: true,
+		ReduceMemoryUsage:            true,
+		BodyLimit:                    g.XMLBytes,
+		ReadBufferSize:               g.HeaderBytes,
+		RequestMethods:               []string{"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH"},
+		ErrorHandler:                 g.unparsed,
+	})
+	app.Use(g.entry)
+	server := app.Server()
+	server.HeaderReceived = relay.Intake
+	server.KeepHijackedConns = true
+	return app
+}
+
+// Serve answers on l, which it owns, until Shutdown; then it returns nil.
+func (g *Gateway) Serve(l net.Listener) error {
+	listener := relay.NewListener(l, g.Relay)
+	g.mu.Lock()
+	g.listener = listener
+	g.mu.Unlock()
+	g.running.Go(func() { g.refusals.run(g.base, g.Writer) })
+	err := g.app.Listener(listener)
+	if g.base.Err() != nil || errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
 
 // Shutdown stops accepting, lets requests and transfers finish until ctx ends, then closes what is left.
-func (g *Gateway) Shutdown(ctx context.Context) error { panic("not yet") }
+func (g *Gateway) Shutdown(ctx context.Context) error {
+	g.mu.Lock()
+	listener := g.listener
+	g.mu.Unlock()
+	var errs []error
+	if listener != nil {
+		errs = append(errs, listener.Shutdown(ctx))
+		errs = append(errs, g.app.ShutdownWithContext(ctx))
+	}
+	g.cancel(errShutdown)
+	g.running.Wait()
+	for _, b := range g.backends {
+		b.Close()
+	}
+	return errors.Join(errs...)
+}
 
-// Admin serves /metrics, /ready and /health for server.admin_listen.
-func (g *Gateway) Admin() http.Handler { panic("not yet") }
+// Admin serves /metrics, /health and /ready for an operator's own listener.
+func (g *Gateway) Admin() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(g.Registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	})
+	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, r *http.Request) {
+		status, body := g.readiness(r.Context())
+		writeJSON(w, status, body)
+	})
+	return mux
+}
+
+// backendOf returns the storage that holds a bucket.
+func (g *Gateway) backendOf(bucket string) (*storage.Backend, error) {
+	name, ok := g.Buckets[bucket]
+	if !ok {
+		name = g.DefaultBackend
+	}
+	if b := g.backends[name]; b != nil {
+		return b, nil
+	}
+	return nil, errNoSuchBucket
+}

@@ -1,0 +1,78 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"partway/proxy/storage"
+	"partway/tracking"
+)
+
+// abortMultipartUpload is S3's AbortMultipartUpload. The record moves to aborting before storage is asked, so that a Complete which finds the upload
+// gone knows why. An Abort whose outcome is unknown stays aborting; the next one asks storage again.
+func (g *Gateway) abortMultipartUpload(ctx context.Context, r *Request) (*Response, error) {
+	ref, b, err := g.openUpload(r)
+	if err != nil {
+		return nil, err
+	}
+	u, err := g.Store.Upload(ctx, r.Event.UploadID)
+	if err != nil {
+		return nil, asNoSuchUpload(err)
+	}
+	switch {
+	case u.State.Terminal():
+		return nil, errNoSuchUpload
+	case g.atWork(u):
+		return nil, errOperationAborted
+	case u.State == tracking.StateCompleting:
+		if err := g.move(ctx, u, tracking.StateUnknown); err != nil {
+			return nil, err
+		}
+	}
+	before := u.State
+	if before != tracking.StateAborting {
+		if err := g.move(ctx, u, tracking.StateAborting); err != nil {
+			return nil, err
+		}
+	}
+	g.putState(ctx, u.ID, tracking.StateAborting)
+	c := r.call()
+	c.Query = []storage.Param{{Name: "uploadId", Value: ref.StorageID}}
+	resp, err := g.forward(ctx, b, c, nil)
+	if refusal := (*Error)(nil); errors.As(err, &refusal) && refusal.Status < http.StatusInternalServerError && refusal.Code != errNoSuchUpload.Code {
+		// Storage refused for a reason of its own: the upload is as it was.
+		u.ResultCode = refusal.Code
+		if back := g.move(ctx, u, tracking.StateOpen); back != nil {
+			return nil, back
+		}
+		g.putState(ctx, u.ID, tracking.StateOpen)
+		return nil, err
+	}
+	if err != nil && !errors.Is(err, errNoSuchUpload) {
+		return nil, err
+	}
+	u.ResultCode = ""
+	if err := g.move(ctx, u, tracking.StateAborted); err != nil {
+		return nil, err
+	}
+	g.putState(ctx, u.ID, tracking.StateAborted)
+	if resp == nil { // gone at storage already, and aborting was our word: the same end
+		resp = &Response{Status: http.StatusNoContent}
+	}
+	return resp, nil
+}
+
+// move changes the state of a record that was just read, by compare-and-swap.
+func (g *Gateway) move(ctx context.Context, u *tracking.Upload, to tracking.State) error {
+	if !u.State.CanMove(to) {
+		return errInternal.because(fmt.Errorf("upload %s cannot move from %s to %s", u.Record, u.State, to))
+	}
+	u.State, u.UpdatedAt = to, g.Now().UTC().Truncate(time.Millisecond)
+	if err := g.Store.SwapUpload(ctx, u); err != nil {
+		return fmt.Errorf("moving the upload to %s: %w", to, err)
+	}
+	return nil
+}

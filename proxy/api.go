@@ -1,0 +1,284 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
+
+	"partway/auth"
+	"partway/auth/sigv4"
+	"partway/tracking"
+)
+
+const apiPrefix = "/_partway/"
+
+var jsonType = sigv4.Header{Name: "content-type", Value: "application/json"}
+
+type apiError struct {
+	Code      string `json:"code"`
+	Message   string `json:"message"`
+	RequestID string `json:"request_id"`
+}
+
+// page is the form of every list.
+type page struct {
+	Items      any    `json:"items"`
+	NextCursor string `json:"next_cursor"`
+}
+
+// isAPI reports whether a request is for the JSON API. On virtual hosts these paths are object keys.
+func (r *Request) isAPI() bool { return r.OnBase && strings.HasPrefix(r.Path, apiPrefix) }
+
+// apiRoute is one row of the JSON API. Name is its operation in the audit trail. {id} in Path is one path segment.
+type apiRoute struct {
+	Method, Path, Name string
+	handle             func(*Gateway, context.Context, *Request, string) (*Response, error)
+}
+
+var apiRoutes = []apiRoute{
+	{"GET", "uploads", "partway:ListUploads", (*Gateway).apiUploads},
+	{"GET", "uploads/{id}", "partway:GetUpload", (*Gateway).apiUpload},
+	{"GET", "events", "partway:ListEvents", (*Gateway).apiEvents},
+	{"GET", "metrics", "partway:GetMetrics", (*Gateway).apiMetrics},
+	{"GET", "tokens", "partway:ListTokens", (*Gateway).apiTokens},
+	{"POST", "tokens", "partway:IssueToken", (*Gateway).apiIssue},
+	{"POST", "tokens/{id}/revoke", "partway:RevokeToken", (*Gateway).apiRevokeToken},
+	{"POST", "tenants/{id}/revoke", "partway:RevokeTenant", (*Gateway).apiRevokeTenant},
+}
+
+// api finds the row of an authenticated request.
+func (g *Gateway) api(ctx context.Context, r *Request) (*Response, error) {
+	r.Event.Bucket, r.Event.Key = "", ""
+	if r.Proof.Mechanism != auth.MechanismBearer {
+		return nil, errInvalidRequest.saying("The API under " + apiPrefix + " takes bearer tokens only.")
+	}
+	path, known := strings.TrimPrefix(r.Path, apiPrefix), false
+	for _, route := range apiRoutes {
+		id, ok := matchPath(route.Path, path)
+		if !ok {
+			continue
+		}
+		known = true
+		if route.Method == r.Method {
+			r.Event.Operation = route.Name
+			return route.handle(g, ctx, r, id)
+		}
+	}
+	r.Event.Operation = "partway:Unknown"
+	if known {
+		return nil, errMethodNotAllowed
+	}
+	return nil, errNotFound
+}
+
+// matchPath compares a row's path with a request's, and returns the segment in {id}'s place.
+func matchPath(pattern, path string) (id string, ok bool) {
+	before, after, wild := strings.Cut(pattern, "{id}")
+	if !wild {
+		return "", pattern == path
+	}
+	id, ok = strings.CutPrefix(path, before)
+	if ok {
+		id, ok = strings.CutSuffix(id, after)
+	}
+	return id, ok && id != "" && !strings.Contains(id, "/")
+}
+
+// openRoute returns the handler of the few paths that need no token.
+func (g *Gateway) openRoute(r *Request) func(context.Context) (*Response, error) {
+	if !r.isAPI() || r.Method != http.MethodGet {
+		return nil
+	}
+	switch strings.TrimPrefix(r.Path, apiPrefix) {
+	case "health":
+		return func(context.Context) (*Response, error) {
+			return jsonReply(http.StatusOK, map[string]string{"status": "ok"}), nil
+		}
+	case "ready":
+		return func(ctx context.Context) (*Response, error) { return jsonReply(g.readiness(ctx)), nil }
+	case "jwks.json":
+		return func(context.Context) (*Response, error) {
+			return &Response{Status: http.StatusOK, Headers: headers(jsonType), Body: g.JWKS}, nil
+		}
+	}
+	return nil
+}
+
+type readiness struct {
+	Status string            `json:"status"`
+	Parts  map[string]string `json:"parts"`
+}
+
+// readiness asks every part at once; each has two seconds.
+func (g *Gateway) readiness(ctx context.Context) (int, readiness) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	type result struct {
+		name string
+		err  error
+	}
+	results := make(chan result, len(g.Probes))
+	for name, probe := range g.Probes {
+		go func() { results <- result{name, probe(ctx)} }()
+	}
+	out, status := readiness{Status: "ok", Parts: map[string]string{}}, http.StatusOK
+	for range g.Probes {
+		r := <-results
+		out.Parts[r.name] = "ok"
+		g.metrics.dependency(r.name, r.err == nil)
+		if r.err != nil {
+			g.Log.Warn("not ready", "part", r.name, "error", r.err)
+			out.Parts[r.name] = "down"
+			out.Status, status = "unavailable", http.StatusServiceUnavailable
+		}
+	}
+	return status, out
+}
+
+// tenantOf is the tenant whose records a caller may see: its own, or, for operators, the one it asks for ("" for all).
+func tenantOf(r *Request) (string, error) {
+	asked := r.Query.Get("tenant")
+	if r.Identity.Operator || asked == r.Identity.Tenant {
+		return asked, nil
+	}
+	if asked != "" {
+		return "", errAccessDenied.saying("Your token sees the records of tenant " + r.Identity.Tenant + " only.")
+	}
+	return r.Identity.Tenant, nil
+}
+
+func (g *Gateway) apiUploads(ctx context.Context, r *Request, _ string) (*Response, error) {
+	tenant, err := tenantOf(r)
+	if err != nil {
+		return nil, err
+	}
+	limit, err := limitOf(r)
+	if err != nil {
+		return nil, err
+	}
+	q := tracking.UploadQuery{Tenant: tenant, Bucket: r.Query.Get("bucket"), Prefix: r.Query.Get("prefix"), Limit: limit, Cursor: r.Query.Get("cursor")}
+	for _, s := range strings.FieldsFunc(r.Query.Get("state"), func(c rune) bool { return c == ',' }) {
+		q.States = append(q.States, tracking.State(s))
+	}
+	items, next, err := g.Store.ListUploads(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return jsonReply(http.StatusOK, page{orEmpty(items), next}), nil
+}
+
+// apiUpload is one record and, while there is one, its ledger.
+func (g *Gateway) apiUpload(ctx context.Context, r *Request, id string) (*Response, error) {
+	u, err := g.Store.Upload(ctx, id)
+	if err != nil {
+		return nil, asNoSuchUpload(err)
+	}
+	if !r.Identity.Operator && u.Tenant != r.Identity.Tenant {
+		return nil, errNoSuchUpload // another tenant's is answered like one that never was
+	}
+	out := struct {
+		*tracking.Upload
+		Ledger []tracking.Part `json:"ledger"`
+	}{Upload: u, Ledger: []tracking.Part{}}
+	if s, err := g.Sessions.Session(ctx, id); err == nil && s.Parts != nil {
+		out.Ledger = s.Parts
+	}
+	return jsonReply(http.StatusOK, out), nil
+}
+
+func (g *Gateway) apiEvents(ctx context.Context, r *Request, _ string) (*Response, error) {
+	tenant, err := tenantOf(r)
+	if err != nil {
+		return nil, err
+	}
+	limit, err := limitOf(r)
+	if err != nil {
+		return nil, err
+	}
+	q := tracking.EventQuery{UploadID: r.Query.Get("upload_id"), Tenant: tenant, Limit: limit, Cursor: r.Query.Get("cursor")}
+	if q.Since, err = timeOf(r, "since"); err != nil {
+		return nil, err
+	}
+	if q.Until, err = timeOf(r, "until"); err != nil {
+		return nil, err
+	}
+	items, next, err := g.Store.Events(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return jsonReply(http.StatusOK, page{orEmpty(items), next}), nil
+}
+
+func (g *Gateway) apiMetrics(_ context.Context, r *Request, _ string) (*Response, error) {
+	if !r.Identity.Operator {
+		return nil, errAccessDenied.saying("Metrics are for operators.")
+	}
+	families, err := prometheus.Gatherer(g.Registry).Gather()
+	if err != nil {
+		return nil, errInternal.because(err)
+	}
+	var text bytes.Buffer
+	for _, f := range families {
+		if _, err := expfmt.MetricFamilyToText(&text, f); err != nil {
+			return nil, errInternal.because(err)
+		}
+	}
+	return reply(http.StatusOK, text.Bytes(), "content-type", string(expfmt.NewFormat(expfmt.TypeTextPlain))), nil
+}
+
+func limitOf(r *Request) (int, error) {
+	s := r.Query.Get("limit")
+	if s == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > 1000 {
+		return 0, errInvalidArgument.saying("limit must be a number from 1 to 1000.")
+	}
+	return n, nil
+}
+
+func timeOf(r *Request, name string) (time.Time, error) {
+	s := r.Query.Get(name)
+	if s == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return time.Time{}, errInvalidArgument.saying(name + " must be a time as RFC 3339 writes it, such as 2026-01-31T15:04:05Z.")
+	}
+	return t, nil
+}
+
+func orEmpty[T any](items []T) []T {
+	if items == nil {
+		return []T{}
+	}
+	return items
+}
+
+func jsonReply[T any](status int, v T) *Response {
+	return &Response{Status: status, Headers: headers(jsonType), Body: mustJSON(v)}
+}
+
+// mustJSON marshals one of the API's own types.
+func mustJSON(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("encoding an answer: " + err.Error()) // only a type that cannot be marshalled gets here
+	}
+	return append(b, '\n')
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set(jsonType.Name, jsonType.Value)
+	w.WriteHeader(status)
+	_, _ = w.Write(mustJSON(v)) // a client that is gone needs no answer
+}

@@ -1,0 +1,337 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"partway/proxy/storage"
+	"partway/tracking"
+)
+
+const (
+	completeTimeout  = 15 * time.Minute // S3: "processing of a Complete request could take several minutes"
+	completePatience = 10 * time.Second // after which the client is kept waiting with white space
+	completeMemory   = 24 * time.Hour   // how long the same list gets the same answer
+)
+
+// completion is one CompleteMultipartUpload on its way.
+type completion struct {
+	r       *Request
+	b       *storage.Backend
+	storage string // storage's upload id
+	call    *storage.Call
+	parts   []listedPart
+	hash    string
+	u       *tracking.Upload
+}
+
+// completeMultipartUpload is S3's CompleteMultipartUpload. The record moves to completing before storage is asked and to completed before
+// the client is told, so that a retry, here or on another gateway, gets the same answer, and so that an outcome which nobody saw
+// can be found out. It goes on when its client leaves.
+func (g *Gateway) completeMultipartUpload(_ context.Context, r *Request) (*Response, error) {
+	ref, b, err := g.openUpload(r)
+	if err != nil {
+		return nil, err
+	}
+	parts, err := parsePartList(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	call := r.call()
+	r.refuseOverwrite(call)
+	call.Query = []storage.Param{{Name: "uploadId", Value: ref.StorageID}}
+	c := &completion{r: r, b: b, storage: ref.StorageID, call: call, parts: parts, hash: listHash(r, call)}
+
+	done := make(chan lateAnswer, 1)
+	g.running.Go(func() {
+		ctx, cancel := context.WithTimeoutCause(g.base, completeTimeout, errors.New("completing took too long"))
+		defer cancel()
+		resp, err := g.guarded(r, func() (*Response, error) { return g.complete(ctx, c) })
+		done <- lateAnswer{resp, err}
+	})
+	patience := time.NewTimer(completePatience)
+	defer patience.Stop()
+	select {
+	case a := <-done:
+		return a.resp, a.err
+	case <-patience.C:
+		return &Response{late: done}, nil
+	}
+}
+
+// complete takes the record to an end, or leaves it where a retry can.
+func (g *Gateway) complete(ctx context.Context, c *completion) (*Response, error) {
+	for {
+		var err error
+		if c.u, err = g.Store.Upload(ctx, c.r.Event.UploadID); err != nil {
+			return nil, asNoSuchUpload(err)
+		}
+		first := c.u.State == tracking.StateOpen // nobody else has asked storage to complete it
+		switch c.u.State {
+		case tracking.StateOpen:
+		case tracking.StateCompleting, tracking.StateUnknown: // anybody's to finish who has the same list
+			if c.u.Completion.ListHash != c.hash {
+				if g.atWork(c.u) {
+					return nil, errOperationAborted
+				}
+				if err := g.move(ctx, c.u, tracking.StateOpen); err != nil && !errors.Is(err, tracking.ErrConflict) {
+					return nil, err
+				}
+				continue
+			}
+		case tracking.StateCompleted, tracking.StateSuperseded:
+			return g.sameAnswer(c)
+		default:
+			return nil, errNoSuchUpload
+		}
+		held, err := c.b.ListParts(ctx, c.r.Bucket, c.r.Key, c.storage)
+		switch {
+		case errors.Is(err, storage.ErrNoSuchUpload) && first:
+			err = g.endedElsewhere(ctx, c)
+		case errors.Is(err, storage.ErrNoSuchUpload):
+			return g.findOut(ctx, c)
+		case err == nil && first:
+			err = g.begin(ctx, c, held)
+		}
+		if errors.Is(err, tracking.ErrConflict) {
+			continue // somebody moved it meanwhile: see where to
+		}
+		if err != nil {
+			return nil, err
+		}
+		c.u.Bytes, c.u.Parts = c.sum(held), len(c.parts)
+		return g.askToComplete(ctx, c, first)
+	}
+}
+
+// atWork reports whether some gateway may still be waiting for storage to complete u.
+func (g *Gateway) atWork(u *tracking.Upload) bool {
+	return u.State == tracking.StateCompleting && g.Now().Sub(u.Completion.Started) < completeTimeout
+}
+
+// begin moves an open upload to completing, if the parts that the list names are within the token's limit.
+func (g *Gateway) begin(ctx context.Context, c *completion, held []storage.Part) error {
+	if limit := tightest(c.u.MaxBytes, c.r.Scope.MaxObjectBytes); limit > 0 && c.sum(held) > limit {
+		return overLimit(limit)
+	}
+	c.u.Completion = &tracking.Completion{ListHash: c.hash, Started: g.Now().UTC().Truncate(time.Millisecond)}
+	if err := g.move(ctx, c.u, tracking.StateCompleting); err != nil {
+		return err
+	}
+	g.putState(ctx, c.u.ID, tracking.StateCompleting)
+	return nil
+}
+
+// endedElsewhere closes the record of an upload that storage ended, by a lifecycle rule or by hand, before anyone asked us to complete it.
+func (g *Gateway) endedElsewhere(ctx context.Context, c *completion) error {
+	c.u.ResultCode = errNoSuchUpload.Code
+	for _, to := range []tracking.State{tracking.StateAborting, tracking.StateAborted} {
+		if err := g.move(ctx, c.u, to); err != nil {
+			return err
+		}
+	}
+	g.putState(ctx, c.u.ID, tracking.StateAborted)
+	return errNoSuchUpload
+}
+
+// askToComplete sends the Complete. An answer that never came is asked about: the upload is still there (ask once more) or it is not.
+func (g *Gateway) askToComplete(ctx context.Context, c *completion, first bool) (*Response, error) {
+	for attempt := 1; ; attempt++ {
+		status, header, body, err := g.sendComplete(ctx, c)
+		if err == nil && status == http.StatusOK && !isErrorXML(body) {
+			return g.completed(ctx, c, tracking.StateCompleted, header, body)
+		}
+		if err == nil && status == http.StatusOK {
+			status = statusOfCode(body)
+		}
+		certain := first && attempt == 1 // nobody can have completed it but this one request
+		if err == nil && status < http.StatusInternalServerError {
+			refusal := storageError(status, body)
+			if refusal.Code == errNoSuchUpload.Code || !certain && status == http.StatusPreconditionFailed && g.goneAtStorage(ctx, c) {
+				return g.findOut(ctx, c)
+			}
+			if err := g.reopen(ctx, c, refusal.Code); err != nil {
+				return nil, err // told to try again, which will find out the same
+			}
+			return nil, refusal
+		}
+		_, lookup := c.b.ListParts(ctx, c.r.Bucket, c.r.Key, c.storage)
+		switch {
+		case errors.Is(lookup, storage.ErrNoSuchUpload):
+			return g.findOut(ctx, c)
+		case lookup != nil: // storage is away: the record stays completing, and anybody may send the same Complete again
+			return nil, errUnavailable.because(errors.Join(err, lookup))
+		case attempt < 2:
+			continue
+		case err == nil: // a 5xx is no answer: storage may yet do it
+			return nil, storageError(status, body)
+		}
+		return nil, errUnavailable.because(err)
+	}
+}
+
+// goneAtStorage tells a condition that failed from one that our own earlier Complete made fail.
+func (g *Gateway) goneAtStorage(ctx context.Context, c *completion) bool {
+	_, err := c.b.ListParts(ctx, c.r.Bucket, c.r.Key, c.storage)
+	return errors.Is(err, storage.ErrNoSuchUpload)
+}
+
+func (g *Gateway) sendComplete(ctx context.Context, c *completion) (int, http.Header, []byte, error) {
+	answer, err := c.b.Do(ctx, c.call, c.r.Body)
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, answerBytes))
+	return answer.StatusCode, answer.Header, body, err
+}
+
+// findOut resolves a Complete whose upload is gone from storage. If the record admits no abort, it completed: HeadObject only fills in what the
+// answer would have said. An object of before the Complete, or none, fits nothing: then the state is unknown and the
+// answer is an error, never a guess.
+func (g *Gateway) findOut(ctx context.Context, c *completion) (*Response, error) {
+	u, err := g.Store.Upload(ctx, c.u.ID)
+	if err != nil {
+		return nil, asNoSuchUpload(err)
+	}
+	switch {
+	case u.State == tracking.StateCompleted || u.State == tracking.StateSuperseded:
+		c.u = u
+		return g.sameAnswer(c)
+	case u.State != tracking.StateCompleting && u.State != tracking.StateUnknown || u.Completion.ListHash != c.hash:
+		return nil, errNoSuchUpload
+	}
+	u.Bytes, u.Parts = c.u.Bytes, len(c.parts)
+	c.u = u
+	object, err := c.b.HeadObject(ctx, c.r.Bucket, c.r.Key)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return nil, err
+	}
+	etag := multipartETag(c.parts)
+	switch {
+	// Last-Modified has whole seconds.
+	case err != nil || object.LastModified.Before(u.Completion.Started.Truncate(time.Second)):
+		return g.end(ctx, c, tracking.StateUnknown, nil, errInternal.because(errors.New("the upload is gone and no object fits its Complete")))
+	case object.ETag == etag || etag == "": // parts whose ETags are no MD5s foretell nothing
+		etag, c.u.Bytes = object.ETag, object.Size
+		header := http.Header{}
+		if object.VersionID != "" {
+			header.Set("x-amz-version-id", object.VersionID)
+		}
+		return g.completed(ctx, c, tracking.StateCompleted, header, completeXML(c.r, etag))
+	}
+	return g.completed(ctx, c, tracking.StateSuperseded, http.Header{}, completeXML(c.r, etag))
+}
+
+// completed records the end and answers. The record comes first: an answer that is not remembered would not be repeated.
+func (g *Gateway) completed(ctx context.Context, c *completion, to tracking.State, header http.Header, body []byte) (*Response, error) {
+	body = replaceText(body, "Location", location(c.r))
+	var made struct{ ETag string }
+	if err := xml.Unmarshal(body, &made); err != nil {
+		return nil, errUnavailable.because(fmt.Errorf("storage's answer to CompleteMultipartUpload: %w", err))
+	}
+	c.u.ETag, c.u.Completion.Answer = made.ETag, body
+	c.u.Completion.Headers = nil
+	for _, h := range answerHeaders(header) {
+		if h.Name != "content-type" && h.Name != "etag" {
+			c.u.Completion.Headers = append(c.u.Completion.Headers, h.Name, h.Value)
+		}
+	}
+	return g.end(ctx, c, to, c.answer(), nil)
+}
+
+// end moves the record to a last state. Another gateway that was there first has recorded the answer that everybody gets.
+func (g *Gateway) end(ctx context.Context, c *completion, to tracking.State, resp *Response, refusal *Error) (*Response, error) {
+	c.u.ResultCode = ""
+	if refusal != nil {
+		c.u.ResultCode = refusal.Code
+	}
+	if c.u.State != to {
+		err := g.move(ctx, c.u, to)
+		if errors.Is(err, tracking.ErrConflict) {
+			if c.u, err = g.Store.Upload(ctx, c.r.Event.UploadID); err == nil {
+				return g.sameAnswer(c)
+			}
+		}
+		if err != nil {
+			return nil, errUnavailable.because(err)
+		}
+	}
+	g.putState(ctx, c.u.ID, to)
+	if refusal != nil {
+		if to == tracking.StateUnknown {
+			g.Log.Error("a Complete ended with an unknown outcome", "request_id", c.r.ID, "bucket", c.r.Bucket, "upload", c.u.Record)
+		}
+		return nil, refusal
+	}
+	return resp, nil
+}
+
+// reopen takes a record back that storage refused to complete.
+func (g *Gateway) reopen(ctx context.Context, c *completion, code string) error {
+	c.u.ResultCode, c.u.Completion, c.u.Bytes, c.u.Parts = code, nil, 0, 0
+	err := g.move(ctx, c.u, tracking.StateOpen)
+	if errors.Is(err, tracking.ErrConflict) {
+		return nil // the same Complete, elsewhere, got its answer first: the record has it
+	}
+	if err == nil {
+		g.putState(ctx, c.u.ID, tracking.StateOpen)
+	}
+	return err
+}
+
+// sameAnswer repeats what the same list was answered before.
+func (g *Gateway) sameAnswer(c *completion) (*Response, error) {
+	done := c.u.State == tracking.StateCompleted || c.u.State == tracking.StateSuperseded
+	if !done || c.u.Completion.ListHash != c.hash || g.Now().Sub(c.u.UpdatedAt) > completeMemory {
+		return nil, errNoSuchUpload
+	}
+	return c.answer(), nil
+}
+
+// answer is the one that the record holds.
+func (c *completion) answer() *Response {
+	ev := &c.r.Event
+	ev.Parts, ev.Bytes, ev.ETag = c.u.Parts, c.u.Bytes, c.u.ETag
+	resp := reply(http.StatusOK, c.u.Completion.Answer, c.u.Completion.Headers...)
+	resp.Headers = append(resp.Headers, xmlType)
+	return resp
+}
+
+// sum is the size of the parts that the list names, by what storage holds.
+func (c *completion) sum(held []storage.Part) int64 {
+	size := make(map[int]int64, len(held))
+	for _, p := range held {
+		size[p.Number] = p.Size
+	}
+	var sum int64
+	for _, p := range c.parts {
+		sum += size[p.PartNumber]
+	}
+	return sum
+}
+
+// listHash names what a Complete asks for: its list, and the headers that shape the object.
+func listHash(r *Request, call *storage.Call) string {
+	h := sha256.New()
+	h.Write(bytes.TrimSpace(r.Body))
+	for _, header := range call.Headers {
+		fmt.Fprintf(h, "\n%s:%s", header.Name, header.Value)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func tightest(a, b int64) int64 {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}

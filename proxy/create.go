@@ -1,0 +1,118 @@
+package proxy
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"partway/auth"
+	"partway/proxy/storage"
+	"partway/tracking"
+)
+
+// createTimeout is how long storage may take to make an upload, and tidyTimeout what may be spent on tidying up after it failed.
+const (
+	createTimeout = 15 * time.Second
+	tidyTimeout   = 5 * time.Second
+)
+
+// createMultipartUpload is S3's CreateMultipartUpload. An intent is written before storage is asked, so that an upload which storage made and
+// whose answer was lost can be tied to a record; nothing of it depends on the client staying.
+func (g *Gateway) createMultipartUpload(ctx context.Context, r *Request) (*Response, error) {
+	if len(r.Body) > 0 {
+		return nil, errInvalidRequest.saying("CreateMultipartUpload takes no body.")
+	}
+	b, err := g.backendOf(r.Bucket)
+	if err != nil {
+		return nil, err
+	}
+	c := r.call()
+	r.force(c)
+	c.Query = []storage.Param{{Name: "uploads"}}
+	now := g.Now().UTC().Truncate(time.Millisecond)
+	u := &tracking.Upload{
+		Record: rand.Text(), Tenant: r.Identity.Tenant, Subject: r.Identity.Subject, TokenID: r.Identity.TokenID,
+		Bucket: r.Bucket, Key: r.Key, Backend: b.Name(), State: tracking.StateOpen,
+		CreatedAt: now, UpdatedAt: now, ExpiresAt: now.Add(g.MaxAge),
+		ChecksumAlgorithm: r.Header("x-amz-checksum-algorithm"), MaxBytes: r.Scope.MaxObjectBytes,
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createTimeout)
+	defer cancel()
+	if err := g.Store.InsertUpload(ctx, u); err != nil {
+		return nil, fmt.Errorf("writing the intent: %w", err)
+	}
+	answer, err := g.askForUpload(ctx, b, c, u)
+	if err != nil {
+		return nil, err
+	}
+	u.ID = g.Sealer.Seal(auth.UploadRef{Backend: b.Name(), StorageID: u.StorageID}, r.Bucket, r.Key)
+	u.UpdatedAt = g.Now().UTC().Truncate(time.Millisecond)
+	if err := g.Store.SwapUpload(ctx, u); err != nil {
+		// An upload that no record has must not stay. If the record was written after all, the upload is gone and the record ages out.
+		tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
+		defer cancel()
+		if abort := b.AbortUpload(tidy, r.Bucket, r.Key, u.StorageID); abort != nil {
+			g.Log.Error("an upload at storage has no record", "request_id", r.ID, "bucket", r.Bucket, "record", u.Record, "error", abort)
+		}
+		return nil, fmt.Errorf("recording the upload: %w", err)
+	}
+	r.Event.UploadID = u.ID
+	g.putState(ctx, u.ID, tracking.StateOpen)
+	body := encodeXML(struct {
+		XMLName  xml.Name `xml:"InitiateMultipartUploadResult"`
+		Xmlns    string   `xml:"xmlns,attr"`
+		Bucket   string
+		Key      string
+		UploadID string `xml:"UploadId"`
+	}{Xmlns: s3Namespace, Bucket: r.Bucket, Key: r.Key, UploadID: u.ID})
+	answer.Headers, answer.Body = append(answer.Headers, xmlType), body
+	return answer, nil
+}
+
+// askForUpload asks storage, once, and sets u.StorageID. The intent goes if storage certainly made nothing, and stays if nobody can know.
+func (g *Gateway) askForUpload(ctx context.Context, b *storage.Backend, c *storage.Call, u *tracking.Upload) (*Response, error) {
+	answer, err := b.Do(ctx, c, nil)
+	if err != nil {
+		if !storage.Sent(err) {
+			g.dropIntent(ctx, u)
+		}
+		return nil, fmt.Errorf("asking storage for an upload: %w", err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, errorBytes))
+	if answer.StatusCode >= http.StatusMultipleChoices {
+		if answer.StatusCode < http.StatusInternalServerError {
+			g.dropIntent(ctx, u)
+		}
+		return nil, storageError(answer.StatusCode, body)
+	}
+	var made struct {
+		UploadID string `xml:"UploadId"`
+	}
+	if err == nil {
+		err = xml.Unmarshal(body, &made)
+	}
+	if err != nil || made.UploadID == "" {
+		return nil, errUnavailable.because(fmt.Errorf("storage's answer to CreateMultipartUpload has no upload id: %w", err))
+	}
+	u.StorageID = made.UploadID
+	resp := &Response{Status: http.StatusOK}
+	for _, h := range answerHeaders(answer.Header) {
+		if h.Name != xmlType.Name {
+			resp.Headers = append(resp.Headers, h)
+		}
+	}
+	return resp, nil
+}
+
+func (g *Gateway) dropIntent(ctx context.Context, u *tracking.Upload) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
+	defer cancel()
+	if err := g.Store.DeleteIntent(ctx, u.Record); err != nil {
+		g.Log.Warn("an intent without an upload stays", "record", u.Record, "error", err)
+	}
+}

@@ -1,0 +1,87 @@
+package proxy
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Road is how a body travels.
+type Road string
+
+// The roads.
+const (
+	RoadNone     Road = "none"
+	RoadRelay    Road = "relay"
+	RoadRedirect Road = "redirect"
+)
+
+// Reasons for a road.
+const (
+	reasonAsked      = "client-asked"
+	reasonToken      = "token"
+	reasonDefault    = "default"
+	reasonSameHost   = "same-host"
+	reasonAWSChunked = "aws-chunked"
+	reasonUnsignable = "unsignable-header"
+	reasonPolicy     = "policy"
+	reasonSlow       = "slow"
+)
+
+// slowDecision is how long a decision may take to stay a redirect: botocore sends its body 1 s after Expect.
+const slowDecision = 500 * time.Millisecond
+
+// facts are what a road is chosen by.
+type facts struct {
+	wish       string   // x-partway-transfer: "", "redirect", "relay"
+	policy     []string // roads that the token's scope allows; empty: all
+	fallback   Road     // transfer.default
+	awsChunked bool     // the body has framing that storage would not take from a presigned request
+	unsignable bool     // the client will replay a header that cannot be signed for storage
+	sameHost   bool     // storage's host is the client's own, or below it: clients would replay Authorization there
+	took       time.Duration
+}
+
+// decide chooses the cheapest road that this client can take. Redirect only where it was asked for, by the client, its token or the
+// configuration; never by a guess at a User-Agent. An error means that the token's policy leaves no road.
+func decide(f facts) (Road, string, error) {
+	allows := func(road Road) bool { return len(f.policy) == 0 || slices.Contains(f.policy, string(road)) }
+	asked, reason := Road(f.wish), reasonAsked
+	switch {
+	case f.wish != "":
+	case !allows(RoadRelay):
+		asked, reason = RoadRedirect, reasonToken
+	default:
+		asked, reason = f.fallback, reasonDefault
+	}
+	if asked == RoadRelay {
+		return relayOr(allows, reason)
+	}
+	switch {
+	case !allows(RoadRedirect):
+		return relayOr(allows, reasonPolicy)
+	case f.awsChunked:
+		return relayOr(allows, reasonAWSChunked)
+	case f.unsignable:
+		return relayOr(allows, reasonUnsignable)
+	case f.sameHost:
+		return relayOr(allows, reasonSameHost)
+	case f.took > slowDecision:
+		return relayOr(allows, reasonSlow)
+	}
+	return RoadRedirect, reason, nil
+}
+
+func relayOr(allows func(Road) bool, reason string) (Road, string, error) {
+	if !allows(RoadRelay) {
+		return RoadNone, reasonPolicy, errAccessDenied.saying("The token does not allow this body to be relayed, and it cannot be redirected (" + reason + ").")
+	}
+	return RoadRelay, reason, nil
+}
+
+// sameSite reports whether a client that talks to host would take storage for the same site: the host itself or a sub-domain of it.
+// Go's net/http keeps Authorization there when it follows a redirect.
+func sameSite(host, storage string) bool {
+	h, s := hostName(host), hostName(storage)
+	return h == s || strings.HasSuffix(s, "."+h)
+}

@@ -1,0 +1,179 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+
+	"partway/auth"
+	"partway/proxy/awschunked"
+	"partway/proxy/relay"
+	"partway/proxy/storage"
+	"partway/tracking"
+)
+
+// Error is a refusal in S3's own words. Its Message is shown to the client, its Cause only to the log.
+// Source: "Error responses", Amazon S3 API Reference.
+type Error struct {
+	Code    string
+	Status  int
+	Message string
+	Cause   error
+}
+
+func (e *Error) Error() string {
+	if e.Cause != nil {
+		return e.Code + ": " + e.Cause.Error()
+	}
+	return e.Code + ": " + e.Message
+}
+
+func (e *Error) Unwrap() error { return e.Cause }
+
+// Is makes errors.Is compare codes, so that a refusal with a more helpful message is still the one of the table.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error)
+	return ok && t.Code == e.Code
+}
+
+// saying returns a copy with a message for this one case.
+func (e *Error) saying(message string) *Error {
+	return &Error{Code: e.Code, Status: e.Status, Message: message}
+}
+
+// because returns a copy with a cause for the log.
+func (e *Error) because(cause error) *Error {
+	return &Error{Code: e.Code, Status: e.Status, Message: e.Message, Cause: cause}
+}
+
+// Every refusal of the gateway's own.
+var (
+	errAccessDenied       = &Error{Code: "AccessDenied", Status: 403, Message: "Access Denied"}
+	errBadDigest          = &Error{Code: "BadDigest", Status: 400, Message: "The checksum you specified did not match what we received."}
+	errBadRequest         = &Error{Code: "BadRequest", Status: 400, Message: "An error occurred when parsing the HTTP request."}
+	errClockSkew          = &Error{Code: "RequestTimeTooSkewed", Status: 403, Message: "The difference between the request time and the current time is too large."}
+	errEntityTooLarge     = &Error{Code: "EntityTooLarge", Status: 400, Message: "Your proposed upload exceeds the maximum allowed size."}
+	errExpiredToken       = &Error{Code: "ExpiredToken", Status: 400, Message: "The provided token has expired."}
+	errIncompleteBody     = &Error{Code: "IncompleteBody", Status: 400, Message: "You did not provide the number of bytes specified by the Content-Length HTTP header."}
+	errInternal           = &Error{Code: "InternalError", Status: 500, Message: "We encountered an internal error. Please try again."}
+	errInvalidAccessKeyID = &Error{Code: "InvalidAccessKeyId", Status: 403, Message: "The AWS Access Key Id you provided does not exist in our records."}
+	errInvalidArgument    = &Error{Code: "InvalidArgument", Status: 400, Message: "Invalid Argument"}
+	errInvalidBucketName  = &Error{Code: "InvalidBucketName", Status: 400, Message: "The specified bucket is not valid."}
+	errInvalidRequest     = &Error{Code: "InvalidRequest", Status: 400, Message: "Invalid Request"}
+	errInvalidToken       = &Error{Code: "InvalidToken", Status: 400, Message: "The provided token is malformed or otherwise not valid."}
+	errInvalidURI         = &Error{Code: "InvalidURI", Status: 400, Message: "Couldn't parse the specified URI."}
+	errKeyTooLong         = &Error{Code: "KeyTooLongError", Status: 400, Message: "Your key is too long."}
+	errMalformedAuth      = &Error{Code: "AuthorizationHeaderMalformed", Status: 400, Message: "The authorization header that you provided is not valid."}
+	errMalformedXML       = &Error{Code: "MalformedXML", Status: 400, Message: "The XML you provided was not well-formed or did not validate against our published schema"}
+	errMethodNotAllowed   = &Error{Code: "MethodNotAllowed", Status: 405, Message: "The specified method is not allowed against this resource."}
+	errMissingLength      = &Error{Code: "MissingContentLength", Status: 411, Message: "You must provide the Content-Length HTTP header."}
+	errNoSuchBucket       = &Error{Code: "NoSuchBucket", Status: 404, Message: "The specified bucket does not exist"}
+	errNoSuchUpload       = &Error{Code: "NoSuchUpload", Status: 404, Message: "The specified multipart upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."}
+	errNotFound           = &Error{Code: "NotFound", Status: 404, Message: "There is nothing at this path."}
+	errNotImplemented     = &Error{Code: "NotImplemented", Status: 501, Message: "A header or operation you provided implies functionality that is not implemented"}
+	errOperationAborted   = &Error{Code: "OperationAborted", Status: 409, Message: "A conflicting conditional operation is currently in progress against this resource. Try again."}
+	errSignature          = &Error{Code: "SignatureDoesNotMatch", Status: 403, Message: "The request signature we calculated does not match the signature you provided. Check your key and signing method."}
+	errTooLargeBody       = &Error{Code: "MaxMessageLengthExceeded", Status: 400, Message: "Your request was too big."}
+	errUnavailable        = &Error{Code: "ServiceUnavailable", Status: 503, Message: "Service is unable to handle request. Please try again."}
+)
+
+// translations turns the errors of the inner packages, which know no HTTP, into refusals; the first that matches counts.
+// Those marked helpful were written for the caller and are shown.
+var translations = []struct {
+	inner   error
+	wire    *Error
+	helpful bool
+}{
+	{auth.ErrNoCredentials, errAccessDenied, true},
+	{auth.ErrTwoMechanisms, errInvalidRequest, true},
+	{auth.ErrSigV2, errInvalidRequest, true},
+	{auth.ErrMalformed, errMalformedAuth, true},
+	{auth.ErrToken, errInvalidAccessKeyID, true},
+	{auth.ErrExpired, errExpiredToken, true},
+	{auth.ErrRevoked, errInvalidToken, true},
+	{auth.ErrSecurityToken, errInvalidToken, true},
+	{auth.ErrSignature, errSignature, false},
+	{auth.ErrClockSkew, errClockSkew, true},
+	{auth.ErrPresignExpired, errAccessDenied, true},
+	{auth.ErrUnsignedHeader, errAccessDenied, true},
+	{auth.ErrStale, errUnavailable, false},
+	{auth.ErrAccessDenied, errAccessDenied, true},
+	{auth.ErrSealedID, errNoSuchUpload, false},
+	{auth.ErrBadKey, errInvalidArgument, true},
+	{auth.ErrKeyTooLong, errKeyTooLong, false},
+	{auth.ErrTokenTooLong, errInvalidArgument, true},
+	{auth.ErrGrant, errInvalidArgument, true},
+	{awschunked.ErrSignature, errSignature, false},
+	{awschunked.ErrChecksum, errBadDigest, false},
+	{awschunked.ErrLength, errIncompleteBody, false},
+	{awschunked.ErrFraming, errIncompleteBody, false},
+	{relay.ErrFraming, errBadRequest, true},
+	{relay.ErrClient, errIncompleteBody, false},
+	{relay.ErrDial, errUnavailable, false},
+	{relay.ErrStorage, errUnavailable, false},
+	{relay.ErrCanceled, errUnavailable, false},
+	{storage.ErrNoSuchUpload, errNoSuchUpload, false},
+	{storage.ErrUnavailable, errUnavailable, false},
+	{tracking.ErrBadCursor, errInvalidArgument, true},
+	{tracking.ErrUnavailable, errUnavailable, false},
+	{tracking.ErrConflict, errOperationAborted, false},
+}
+
+// asError turns any error into the refusal that the client sees. What nobody foresaw is InternalError.
+func asError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	for _, t := range translations {
+		if errors.Is(err, t.inner) {
+			if t.helpful {
+				return &Error{Code: t.wire.Code, Status: t.wire.Status, Message: err.Error(), Cause: err}
+			}
+			return t.wire.because(err)
+		}
+	}
+	return errInternal.because(err)
+}
+
+// ownedByGateway are the refusals of storage that speak of the gateway's identity there. The client can do nothing about them
+// and must not take them for its own.
+var ownedByGateway = map[string]bool{
+	"AuthorizationHeaderMalformed": true, "ExpiredToken": true, "InvalidAccessKeyId": true, "InvalidToken": true,
+	"RequestExpired": true, "RequestTimeTooSkewed": true, "SignatureDoesNotMatch": true,
+}
+
+// storageError turns an error answer of storage into the refusal that the client sees: same status, code and message.
+func storageError(status int, body []byte) *Error {
+	code, message := errorElements(body)
+	if ownedByGateway[code] {
+		return errInternal.because(errors.New("storage refused the gateway's own identity: " + code + ": " + message))
+	}
+	if code == "" {
+		code, message = codeOfStatus(status), http.StatusText(status)
+	}
+	return &Error{Code: code, Status: status, Message: message}
+}
+
+// codeOfStatus names an answer that came without a body, as those to HEAD do.
+func codeOfStatus(status int) string {
+	switch status {
+	case http.StatusNotModified:
+		return "NotModified"
+	case http.StatusForbidden:
+		return errAccessDenied.Code
+	case http.StatusNotFound:
+		return "NoSuchKey"
+	case http.StatusPreconditionFailed:
+		return "PreconditionFailed"
+	case http.StatusRequestedRangeNotSatisfiable:
+		return "InvalidRange"
+	case http.StatusServiceUnavailable:
+		return errUnavailable.Code
+	case http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return "PermanentRedirect"
+	}
+	if status < 500 {
+		return errBadRequest.Code
+	}
+	return errInternal.Code
+}

@@ -1,0 +1,223 @@
+package proxy
+
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// fakeS3 is a storage server in the test's hand: real HTTP, S3's multipart semantics, and a fault for any request. That signatures and payloads are
+// right is shown elsewhere, against real servers.
+type fakeS3 struct {
+	URL string
+
+	mu      sync.Mutex
+	uploads map[string]*fakeUpload
+	objects map[string]fakeObject
+	seen    []string // "METHOD sub-resource", in order
+	fault   func(op string) fault
+	serial  int
+}
+
+type fakeUpload struct {
+	path  string
+	parts map[int][]byte
+}
+
+type fakeObject struct {
+	body     []byte
+	etag     string
+	modified time.Time
+}
+
+// fault is what happens to one request.
+type fault int
+
+const (
+	none       fault = iota
+	cut              // the connection breaks before storage does anything
+	cutAfter         // storage does it, and the connection breaks before the answer
+	refuse           // 403 AccessDenied
+	fail             // 500 InternalError
+	errorIn200       // 200 with <Error>
+)
+
+func newFakeS3(t *testing.T) *fakeS3 {
+	f := &fakeS3{uploads: map[string]*fakeUpload{}, objects: map[string]fakeObject{}}
+	server := httptest.NewServer(f)
+	t.Cleanup(server.Close)
+	f.URL = server.URL
+	return f
+}
+
+// faults makes each further request named op meet the next of list; when it is used up all goes well.
+func (f *fakeS3) faults(op string, list ...fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fault = func(got string) fault {
+		if got != op || len(list) == 0 {
+			return none
+		}
+		next := list[0]
+		list = list[1:]
+		return next
+	}
+}
+
+// count is how often op was asked.
+func (f *fakeS3) count(op string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for _, s := range f.seen {
+		if s == op {
+			n++
+		}
+	}
+	return n
+}
+
+func (f *fakeS3) object(path string) (fakeObject, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	o, ok := f.objects[path]
+	return o, ok
+}
+
+func (f *fakeS3) open() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.uploads)
+}
+
+func fakeOp(r *http.Request) string {
+	q := r.URL.Query()
+	switch {
+	case q.Has("uploads"):
+		return "create"
+	case q.Has("partNumber"):
+		return "part"
+	case q.Has("uploadId"):
+		return map[string]string{"GET": "parts", "POST": "complete", "DELETE": "abort"}[r.Method]
+	}
+	return strings.ToLower(r.Method)
+}
+
+func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the gateway cut its body short: nothing is stored
+	}
+	op := fakeOp(r)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.seen = append(f.seen, op)
+	happens := none
+	if f.fault != nil {
+		happens = f.fault(op)
+	}
+	switch happens {
+	case cut:
+		panic(http.ErrAbortHandler)
+	case refuse:
+		fakeError(w, http.StatusForbidden, "AccessDenied")
+		return
+	case fail:
+		fakeError(w, http.StatusInternalServerError, "InternalError")
+		return
+	case errorIn200:
+		fakeError(w, http.StatusOK, "InvalidPart")
+		return
+	case cutAfter:
+		w = httptest.NewRecorder()
+		defer panic(http.ErrAbortHandler)
+	}
+	f.do(w, r, op, body)
+}
+
+func fakeError(w http.ResponseWriter, status int, code string) {
+	w.WriteHeader(status)
+	fmt.Fprintf(w, "<Error><Code>%s</Code><Message>storage says %s</Message><Endpoint>evil.example</Endpoint></Error>", code, code)
+}
+
+func etagOf(b []byte) string { s := md5.Sum(b); return `"` + hex.EncodeToString(s[:]) + `"` }
+
+func (f *fakeS3) do(w http.ResponseWriter, r *http.Request, op string, body []byte) {
+	id := r.URL.Query().Get("uploadId")
+	u := f.uploads[id]
+	if id != "" && (u == nil || u.path != r.URL.Path) {
+		fakeError(w, http.StatusNotFound, "NoSuchUpload")
+		return
+	}
+	switch op {
+	case "create":
+		f.serial++
+		id = fmt.Sprintf("storage-upload-%d", f.serial)
+		f.uploads[id] = &fakeUpload{r.URL.Path, map[int][]byte{}}
+		fmt.Fprintf(w, "<InitiateMultipartUploadResult><UploadId>%s</UploadId></InitiateMultipartUploadResult>", id)
+	case "part":
+		n, _ := strconv.Atoi(r.URL.Query().Get("partNumber"))
+		u.parts[n] = body
+		w.Header().Set("ETag", etagOf(body))
+	case "parts":
+		fmt.Fprintf(w, "<ListPartsResult><UploadId>%s</UploadId><IsTruncated>false</IsTruncated>", id)
+		numbers := []int{}
+		for n := range u.parts {
+			numbers = append(numbers, n)
+		}
+		slices.Sort(numbers)
+		for _, n := range numbers {
+			fmt.Fprintf(w, "<Part><PartNumber>%d</PartNumber><ETag>%s</ETag><Size>%d</Size></Part>", n, etagOf(u.parts[n]), len(u.parts[n]))
+		}
+		fmt.Fprint(w, "</ListPartsResult>")
+	case "complete":
+		var list struct{ Part []listedPart }
+		if err := xml.Unmarshal(body, &list); err != nil {
+			fakeError(w, http.StatusBadRequest, "MalformedXML")
+			return
+		}
+		var object []byte
+		for _, p := range list.Part {
+			if etagOf(u.parts[p.PartNumber]) != p.ETag {
+				fakeError(w, http.StatusBadRequest, "InvalidPart")
+				return
+			}
+			object = append(object, u.parts[p.PartNumber]...)
+		}
+		delete(f.uploads, id)
+		etag := multipartETag(list.Part)
+		f.objects[r.URL.Path] = fakeObject{object, etag, time.Now()}
+		fmt.Fprintf(w, "<CompleteMultipartUploadResult><Location>http://storage/x</Location><ETag>%s</ETag></CompleteMultipartUploadResult>", etag)
+	case "abort":
+		delete(f.uploads, id)
+		w.WriteHeader(http.StatusNoContent)
+	case "put":
+		f.objects[r.URL.Path] = fakeObject{body, etagOf(body), time.Now()}
+		w.Header().Set("ETag", etagOf(body))
+	case "get", "head":
+		o, ok := f.objects[r.URL.Path]
+		if !ok {
+			fakeError(w, http.StatusNotFound, "NoSuchKey")
+			return
+		}
+		w.Header().Set("ETag", o.etag)
+		w.Header().Set("Last-Modified", o.modified.UTC().Format(http.TimeFormat))
+		w.Header().Set("Content-Length", strconv.Itoa(len(o.body)))
+		if op == "get" {
+			_, _ = w.Write(o.body)
+		}
+	case "delete":
+		delete(f.objects, r.URL.Path)
+		w.WriteHeader(http.StatusNoContent)
+	}
+}

@@ -1,0 +1,193 @@
+package proxy
+
+import (
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"partway/auth/sigv4"
+	"partway/proxy/awschunked"
+	"partway/proxy/storage"
+)
+
+// forwarded are the request headers that storage is sent, by lower-case name; those ending in "*" are prefixes. All else stays here:
+// a signature cannot bind the absence of a header, so what is not listed (x-amz-copy-source above all) must never reach storage.
+// Source: the request syntax of each operation in the Amazon S3 API Reference.
+var forwarded = []string{
+	"cache-control", "content-disposition", "content-encoding", "content-language", "content-md5", "content-type", "expires",
+	"if-match", "if-modified-since", "if-none-match", "if-unmodified-since", "range",
+	"x-amz-checksum-*", "x-amz-sdk-checksum-algorithm",
+	"x-amz-expected-bucket-owner", "x-amz-request-payer",
+	"x-amz-meta-*", "x-amz-storage-class", "x-amz-tagging", "x-amz-website-redirect-location",
+	"x-amz-object-lock-*", "x-amz-server-side-encryption*", "x-amz-mp-object-size",
+}
+
+// answered are the answer headers that the client is sent.
+var answered = []string{
+	"accept-ranges", "cache-control", "content-disposition", "content-encoding", "content-language", "content-length", "content-range",
+	"content-type", "etag", "expires", "last-modified",
+	"x-amz-abort-date", "x-amz-abort-rule-id", "x-amz-archive-status", "x-amz-checksum-*", "x-amz-delete-marker", "x-amz-expiration",
+	"x-amz-meta-*", "x-amz-missing-meta", "x-amz-mp-parts-count", "x-amz-object-lock-*", "x-amz-object-size", "x-amz-replication-status",
+	"x-amz-request-charged", "x-amz-restore", "x-amz-server-side-encryption*", "x-amz-storage-class", "x-amz-tagging-count", "x-amz-version-id",
+	"x-amz-website-redirect-location",
+}
+
+func listed(list []string, name string) bool {
+	return slices.ContainsFunc(list, func(e string) bool {
+		prefix, isPrefix := strings.CutSuffix(e, "*")
+		return e == name || isPrefix && strings.HasPrefix(name, prefix)
+	})
+}
+
+// call makes a client's request into one for storage: the headers of the allow-list, those that the token forces, and the parameters of the
+// operation's row.
+func (r *Request) call() *storage.Call {
+	c := &storage.Call{Method: r.Method, Bucket: r.Bucket, Key: r.Key, ContentLength: -1}
+	for _, h := range r.Head.Headers {
+		if listed(forwarded, h.Name) {
+			c.Headers = append(c.Headers, h)
+		}
+	}
+	for _, p := range r.Query {
+		if slices.Contains(r.Operation.Params, p.Name) {
+			c.Query = append(c.Query, storage.Param(p))
+		}
+	}
+	return c
+}
+
+// force sets the headers that the token's scope asks for on an object that is being made, over the client's own.
+func (r *Request) force(c *storage.Call) {
+	if r.Scope == nil {
+		return
+	}
+	for name, value := range r.Scope.ForceHeaders {
+		setHeader(c, strings.ToLower(name), value)
+	}
+}
+
+// refuseOverwrite makes storage refuse when the key exists, where the token's scope asks for it.
+func (r *Request) refuseOverwrite(c *storage.Call) {
+	if r.Scope != nil && r.Scope.NoOverwrite {
+		setHeader(c, "if-none-match", "*")
+	}
+}
+
+func setHeader(c *storage.Call, name, value string) {
+	c.Headers = slices.DeleteFunc(c.Headers, func(h sigv4.Header) bool { return h.Name == name })
+	c.Headers = append(c.Headers, sigv4.Header{Name: name, Value: value})
+}
+
+// framing says how a body comes and how storage is sent it.
+type framing struct {
+	bytes   int64 // of the object; -1: not declared
+	length  int64 // of what storage is sent; -1: chunked
+	payload string
+	drop    []string // headers that do not go along
+	add     []sigv4.Header
+	body    func(io.Reader) io.Reader // nil: the bytes as they come
+}
+
+// chunked reports whether the client's body has aws-chunked framing.
+func (f *framing) chunked() bool { return f.body != nil }
+
+// framingOf reads from the head how the body will be framed. Storage is sent the same form where it takes it: plain bodies and
+// STREAMING-UNSIGNED-PAYLOAD-TRAILER. Signed chunks carry signatures made with the client's secret, so they are verified here and go on
+// plain, or, with a trailer, framed again without signatures.
+func framingOf(r *Request, takesAWSChunked bool) (*framing, error) {
+	payload := r.payload()
+	if !strings.HasPrefix(payload, "STREAMING-") {
+		if hasToken(r.Header("content-encoding"), "aws-chunked") {
+			return nil, errInvalidRequest.saying("Content-Encoding aws-chunked needs x-amz-content-sha256 to name a streaming form.")
+		}
+		if r.Head.Length < 0 {
+			return nil, errMissingLength
+		}
+		return &framing{bytes: r.Head.Length, length: r.Head.Length, payload: payload}, nil
+	}
+	decoded, err := strconv.ParseInt(r.Header("x-amz-decoded-content-length"), 10, 64)
+	if err != nil || decoded < 0 {
+		return nil, errMissingLength.saying("You must provide the x-amz-decoded-content-length HTTP header.")
+	}
+	if r.Head.Length < 0 && !r.Head.Chunked {
+		return nil, errMissingLength
+	}
+	o := awschunked.Options{Length: decoded, Trailer: r.Header("x-amz-trailer"), Chunks: r.Proof.Chunks}
+	if payload != sigv4.StreamingUnsignedTrailer && o.Chunks == nil {
+		return nil, errInvalidRequest.saying("x-amz-content-sha256 names a payload form that this request cannot have: " + payload)
+	}
+	f := &framing{bytes: decoded, drop: []string{"content-encoding"}}
+	switch {
+	case o.Trailer == "" || !takesAWSChunked:
+		f.plain(r, decoded)
+		f.body = func(b io.Reader) io.Reader { return awschunked.NewReader(b, o) }
+	case payload == sigv4.StreamingUnsignedTrailer:
+		f.framed(r, decoded, r.Head.Length)
+		f.body = func(b io.Reader) io.Reader { return awschunked.NewWalker(b, o) }
+	default:
+		f.framed(r, decoded, awschunked.ReframedLength(decoded, o.Trailer))
+		f.body = func(b io.Reader) io.Reader { return awschunked.Reframe(b, o) }
+	}
+	return f, nil
+}
+
+// plain sends storage the object's bytes alone.
+func (f *framing) plain(r *Request, decoded int64) {
+	f.length, f.payload = decoded, sigv4.UnsignedPayload
+	if rest := withoutToken(r.Header("content-encoding"), "aws-chunked"); rest != "" {
+		f.add = []sigv4.Header{{Name: "content-encoding", Value: rest}}
+	}
+}
+
+// framed sends storage aws-chunked framing with a trailer. Content-Encoding names the framing first.
+func (f *framing) framed(r *Request, decoded, length int64) {
+	f.length, f.payload = length, sigv4.StreamingUnsignedTrailer
+	encoding := "aws-chunked"
+	if rest := withoutToken(r.Header("content-encoding"), "aws-chunked"); rest != "" {
+		encoding += "," + rest
+	}
+	f.add = []sigv4.Header{
+		{Name: "content-encoding", Value: encoding},
+		{Name: "x-amz-decoded-content-length", Value: strconv.FormatInt(decoded, 10)},
+		{Name: "x-amz-trailer", Value: r.Header("x-amz-trailer")},
+	}
+}
+
+// apply puts the framing's headers and payload into a call.
+func (f *framing) apply(c *storage.Call) {
+	c.Headers = slices.DeleteFunc(c.Headers, func(h sigv4.Header) bool { return slices.Contains(f.drop, h.Name) })
+	c.Headers = append(c.Headers, f.add...)
+	c.Payload, c.ContentLength = f.payload, f.length
+}
+
+func hasToken(list, token string) bool { return withoutToken(list, token) != strings.TrimSpace(list) }
+
+// withoutToken removes one element of a comma-separated header value.
+func withoutToken(list, token string) string {
+	items := strings.Split(list, ",")
+	kept := items[:0]
+	for _, i := range items {
+		if i = strings.TrimSpace(i); i != "" && !strings.EqualFold(i, token) {
+			kept = append(kept, i)
+		}
+	}
+	return strings.Join(kept, ",")
+}
+
+// checksumOf is what the client declared about a body, for ledger and event: "crc32:<value>".
+func checksumOf(r *Request) string {
+	for _, h := range r.Head.Headers {
+		name, ok := strings.CutPrefix(h.Name, "x-amz-checksum-")
+		if ok && name != "algorithm" && name != "type" {
+			return name + ":" + h.Value
+		}
+	}
+	if v := r.Header("content-md5"); v != "" {
+		return "md5:" + v
+	}
+	if p := r.payload(); len(p) == 64 {
+		return "sha256:" + p
+	}
+	return ""
+}

@@ -1,0 +1,78 @@
+package proxy
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are the gateway's counters. Never a tenant, a key or an id as a label: their number has no bound.
+type metrics struct {
+	requests      *prometheus.CounterVec
+	decisions     *prometheus.CounterVec
+	duration      *prometheus.HistogramVec
+	transferBytes *prometheus.CounterVec
+	clientIn      prometheus.Counter
+	clientOut     prometheus.Counter
+	inflight      prometheus.Gauge
+	up            *prometheus.GaugeVec
+}
+
+func newMetrics(reg *prometheus.Registry, g *Gateway) *metrics {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "partway_requests_total",
+			Help: "Requests answered, by S3 operation, road of the body, and outcome."}, []string{"operation", "road", "code"}),
+		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "partway_decisions_total",
+			Help: "Roads chosen for a body, and why."}, []string{"road", "reason"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "partway_request_duration_seconds",
+			Help: "From the request's head to its answer.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}},
+			[]string{"operation", "road"}),
+		transferBytes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "partway_transfer_bytes_total",
+			Help: "Bytes of bodies that the gateway carried."}, []string{"road", "direction"}),
+		inflight: prometheus.NewGauge(prometheus.GaugeOpts{Name: "partway_inflight_parts", Help: "Bodies that are being relayed to storage now."}),
+		up:       prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "partway_dependency_up", Help: "1 if the last readiness probe succeeded."}, []string{"name"}),
+	}
+	client := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "partway_client_bytes_total",
+		Help: "Bytes on the sockets of clients, heads and framing included."}, []string{"direction"})
+	m.clientIn, m.clientOut = client.WithLabelValues("in"), client.WithLabelValues("out")
+	reg.MustRegister(m.requests, m.decisions, m.duration, m.transferBytes, m.inflight, m.up, client,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "partway_audit_queue", Help: "Events that wait to be written."},
+			func() float64 { return float64(g.Writer.Queued()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "partway_audit_spooled_batches", Help: "Batches of events that wait in the local spool."},
+			func() float64 { return float64(g.Writer.Spooled()) }))
+	return m
+}
+
+func (m *metrics) request(r *Request, status int, now time.Time) {
+	operation, code := r.Event.Operation, r.Event.Outcome
+	if operation == "" {
+		operation = "none"
+	}
+	if code == "" {
+		code = strconv.Itoa(status)
+	}
+	m.requests.WithLabelValues(operation, r.Event.Road, code).Inc()
+	m.duration.WithLabelValues(operation, r.Event.Road).Observe(now.Sub(r.Received).Seconds())
+}
+
+func (m *metrics) decision(road Road, reason string) {
+	m.decisions.WithLabelValues(string(road), reason).Inc()
+}
+
+func (m *metrics) carried(road, direction string, n int64) {
+	m.transferBytes.WithLabelValues(road, direction).Add(float64(n))
+}
+
+func (m *metrics) socketBytes(in, out int64) {
+	m.clientIn.Add(float64(in))
+	m.clientOut.Add(float64(out))
+}
+
+func (m *metrics) dependency(name string, up bool) {
+	v := 0.0
+	if up {
+		v = 1
+	}
+	m.up.WithLabelValues(name).Set(v)
+}

@@ -1,0 +1,136 @@
+package proxy
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"partway/auth/sigv4"
+	"partway/proxy/relay"
+	"partway/proxy/storage"
+)
+
+// putObject is S3's PutObject, for bodies that need no multipart upload.
+func (g *Gateway) putObject(_ context.Context, r *Request) (*Response, error) {
+	b, err := g.backendOf(r.Bucket)
+	if err != nil {
+		return nil, err
+	}
+	f, err := framingOf(r, b.TakesAWSChunked())
+	if err != nil {
+		return nil, err
+	}
+	if limit := r.Scope.MaxObjectBytes; limit > 0 && f.bytes > limit {
+		return nil, overLimit(limit)
+	}
+	c := r.call()
+	r.force(c)
+	r.refuseOverwrite(c)
+	forced := r.Scope.NoOverwrite || len(r.Scope.ForceHeaders) > 0
+	return g.send(r, b, c, f, forced, nil)
+}
+
+// send takes a body to storage by the road that decide chooses. forced says that the call has headers that the client did not
+// send; a redirect cannot carry them. reserve, if set, is asked before the first byte moves, with the time until which a grant counts.
+func (g *Gateway) send(r *Request, b *storage.Backend, c *storage.Call, f *framing, forced bool, reserve func(Road, time.Time) error) (*Response, error) {
+	wish := r.Header("x-partway-transfer")
+	if wish != "" && wish != string(RoadRedirect) && wish != string(RoadRelay) {
+		return nil, errInvalidArgument.saying("x-partway-transfer is either redirect or relay.")
+	}
+	r.Event.BytesDeclared, r.Event.Checksum = max(f.bytes, 0), checksumOf(r)
+	replayed, signable := replayedHeaders(r)
+	road, reason, err := decide(facts{
+		wish: wish, policy: r.Scope.Transfer, fallback: g.DefaultRoad,
+		awsChunked: f.chunked(), unsignable: forced || !signable, sameHost: sameSite(r.Host, b.Host()), took: g.Now().Sub(r.Received),
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.Event.Road, r.Event.Reason = string(road), reason
+	g.metrics.decision(road, reason)
+	until := time.Time{}
+	if road == RoadRedirect {
+		until = g.Now().Add(g.urlLife(r))
+	}
+	if reserve != nil {
+		if err := reserve(road, until); err != nil {
+			return nil, err
+		}
+	}
+	if road == RoadRedirect {
+		c.Headers, c.ContentLength = replayed, f.length
+		return g.redirect(r, b, c)
+	}
+	f.apply(c)
+	return &Response{take: func(ctx context.Context, x *relay.Exchange) (*Response, error) {
+		return g.relayBody(ctx, x, r, b, c, f)
+	}}, nil
+}
+
+// relayBody moves the body and returns storage's answer as the client's.
+func (g *Gateway) relayBody(ctx context.Context, x *relay.Exchange, r *Request, b *storage.Backend, c *storage.Call, f *framing) (*Response, error) {
+	req := b.Relayed(c, g.Now())
+	req.Length, req.Body = f.length, f.body
+	answer, err := x.Put(ctx, b.Conns(c.Bucket), req)
+	if answer != nil {
+		r.Event.Bytes = answer.Sent
+		g.metrics.carried(r.Event.Road, "in", answer.Sent)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if answer.Status != http.StatusOK {
+		return nil, storageError(answer.Status, answer.Body)
+	}
+	r.Event.ETag = answer.Header.Get("ETag")
+	return &Response{Status: answer.Status, Headers: answerHeaders(answer.Header), Body: answer.Body}, nil
+}
+
+// redirect answers 307 with a presigned URL at storage; the body stays with the client until it follows.
+func (g *Gateway) redirect(r *Request, b *storage.Backend, c *storage.Call) (*Response, error) {
+	location, err := b.Presigned(c, g.urlLife(r), g.Now())
+	if err != nil {
+		return nil, err
+	}
+	body := errorXML(&Error{Code: "TemporaryRedirect", Message: "Please send the body to the Location given."}, r)
+	resp := reply(http.StatusTemporaryRedirect, body, "location", location, "cache-control", "no-store", xmlType.Name, xmlType.Value)
+	resp.Outcome = "granted"
+	return resp, nil
+}
+
+// urlLife is how long a presigned URL lives: never longer than the token that asked for it.
+func (g *Gateway) urlLife(r *Request) time.Duration {
+	return max(time.Second, min(g.URLTTL, r.Identity.ExpiresAt.Sub(g.Now())))
+}
+
+// replayedHeaders are the headers that a client which follows a redirect sends to storage again, and that the URL must therefore sign: some
+// servers refuse an x-amz-* header that is not signed. Not signable: what a presigned request cannot carry.
+func replayedHeaders(r *Request) (headers []sigv4.Header, signable bool) {
+	for _, h := range r.Head.Headers {
+		switch {
+		case h.Name == "x-amz-content-sha256" && h.Value != sigv4.UnsignedPayload:
+			return nil, false // presigned requests are taken with UNSIGNED-PAYLOAD only
+		case !strings.HasPrefix(h.Name, "x-amz-") && h.Name != "content-md5":
+		case h.Name == "x-amz-content-sha256" || h.Name == "x-amz-date" || listed(forwarded, h.Name):
+			headers = append(headers, h)
+		default:
+			return nil, false
+		}
+	}
+	return headers, true
+}
+
+// answerHeaders picks the headers of storage's answer that the client is sent. Content-Length is set by who writes the body.
+func answerHeaders(h http.Header) []sigv4.Header {
+	var out []sigv4.Header
+	for name, values := range h {
+		name = strings.ToLower(name)
+		if name != "content-length" && listed(answered, name) {
+			out = append(out, sigv4.Header{Name: name, Value: strings.Join(values, ", ")})
+		}
+	}
+	slices.SortFunc(out, func(a, b sigv4.Header) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}

@@ -1,0 +1,159 @@
+package proxy
+
+import (
+	"net/url"
+	"strings"
+	"time"
+
+	"partway/auth"
+	"partway/auth/sigv4"
+	"partway/proxy/relay"
+	"partway/tracking"
+)
+
+// Request is a client's request after the one parse; nothing behind the parser reads the HTTP library. Its strings are
+// copies: they outlive the handler.
+type Request struct {
+	ID       string // x-amz-request-id
+	Received time.Time
+
+	Method    string
+	Host      string // as the client wrote it
+	Path      string // raw
+	RawQuery  string
+	Query     Query
+	Head      *relay.Head
+	Body      []byte // of every method but PUT, whose body is still on the connection
+	Client    string // address, without port
+	OnBase    bool   // not a virtual host: the JSON API answers here
+	Bucket    string // decoded; "" for the service
+	Key       string // decoded once; "" for the bucket
+	Operation *Operation
+
+	Identity *auth.Identity // nil until authenticated
+	Proof    *auth.Proof
+	Scope    *auth.Scope // the one that allowed the operation; nil for operations that look at scopes themselves
+
+	// Event is filled in on the way and recorded at the exit.
+	Event tracking.Event
+}
+
+// Header returns the value of a header, by lower-case name.
+func (r *Request) Header(name string) string { return r.Head.Get(name) }
+
+// payload is the x-amz-content-sha256 that binds the body: as signed, or, for a bearer, as declared.
+func (r *Request) payload() string {
+	if r.Proof.Mechanism == auth.MechanismBearer {
+		if p := r.Header("x-amz-content-sha256"); p != "" {
+			return p
+		}
+		return sigv4.UnsignedPayload
+	}
+	return r.Proof.Payload
+}
+
+// Query is a decoded query, in order. A parameter without "=" has an empty value.
+type Query []Param
+
+// Param is one decoded query parameter.
+type Param struct{ Name, Value string }
+
+// Get returns the first value of name.
+func (q Query) Get(name string) string {
+	for _, p := range q {
+		if p.Name == name {
+			return p.Value
+		}
+	}
+	return ""
+}
+
+// Has reports whether name occurs.
+func (q Query) Has(name string) bool {
+	for _, p := range q {
+		if p.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// parseQuery decodes a raw query by S3's rules: "+" is a space, ";" is no separator, and no parameter may occur twice
+// (a proxy and a storage that pick different ones would disagree about what was authorised).
+func parseQuery(raw string) (Query, error) {
+	var q Query
+	for len(raw) > 0 {
+		var pair string
+		pair, raw, _ = strings.Cut(raw, "&")
+		if pair == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(pair, "=")
+		name, err := url.QueryUnescape(name)
+		if err != nil {
+			return nil, errInvalidURI
+		}
+		value, err = url.QueryUnescape(value)
+		if err != nil {
+			return nil, errInvalidURI
+		}
+		if q.Has(name) {
+			return nil, errInvalidArgument.saying("The query parameter " + name + " occurs twice.")
+		}
+		q = append(q, Param{name, value})
+	}
+	return q, nil
+}
+
+// locate splits host and raw path into bucket and key. Path style always works; virtual-host style for the configured
+// domains. The key is percent-decoded exactly once.
+func locate(domains []string, host, path string) (bucket, key string, onBase bool, err error) {
+	if !strings.HasPrefix(path, "/") { // absolute-form and "*"
+		return "", "", false, errInvalidURI
+	}
+	rest := path[1:]
+	bucket = bucketOfHost(domains, host)
+	onBase = bucket == ""
+	if onBase {
+		bucket, rest, _ = strings.Cut(rest, "/")
+	}
+	if bucket, err = url.PathUnescape(bucket); err != nil {
+		return "", "", onBase, errInvalidURI
+	}
+	if key, err = url.PathUnescape(rest); err != nil {
+		return "", "", onBase, errInvalidURI
+	}
+	return bucket, key, onBase, nil
+}
+
+// bucketOfHost returns the label before one of the domains, or "".
+func bucketOfHost(domains []string, host string) string {
+	name := hostName(host)
+	for _, d := range domains {
+		if label, ok := strings.CutSuffix(name, "."+d); ok && label != "" {
+			return label
+		}
+	}
+	return ""
+}
+
+// hostName is a Host header's value in lower case, without port and brackets.
+func hostName(host string) string {
+	u := url.URL{Host: host}
+	return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+}
+
+// validBucket holds a name to S3's rules as far as a gateway must: nothing in it can be read as part of a path, a query or a host.
+func validBucket(name string) bool {
+	if len(name) < 3 || len(name) > 63 || strings.Contains(name, "..") {
+		return false
+	}
+	for i := range len(name) {
+		c := name[i]
+		alnum := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
+		if !alnum && (i == 0 || i == len(name)-1 || c != '-' && c != '.') {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,174 @@
+package proxy
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"partway/auth"
+	"partway/proxy/relay"
+	"partway/tracking"
+)
+
+// controlTimeout bounds every request that carries no body of an object, but a Complete.
+const controlTimeout = 60 * time.Second
+
+// entry is fiber's one handler.
+func (g *Gateway) entry(c *fiber.Ctx) error {
+	ctx, cancel := context.WithTimeoutCause(g.base, controlTimeout, errors.New("the request took too long"))
+	defer cancel()
+	r, err := g.parse(c)
+	var resp *Response
+	if err == nil {
+		resp, err = g.guarded(r, func() (*Response, error) { return g.serve(ctx, r) })
+	}
+	if err == nil && resp.take != nil {
+		// From here on the connection is ours; c must not be touched after this handler.
+		relay.Hijack(c.Context(), r.Head, func(x *relay.Exchange) { g.exchange(x, r, resp.take) }, func(v any) { g.panicked(r, v) })
+		return nil
+	}
+	if err == nil && resp.late != nil {
+		g.writeLate(c, r, resp)
+		return nil
+	}
+	g.write(c, r, g.exit(ctx, r, resp, err))
+	return nil
+}
+
+// exchange runs the part of an operation that needs the body.
+func (g *Gateway) exchange(x *relay.Exchange, r *Request, take func(context.Context, *relay.Exchange) (*Response, error)) {
+	g.metrics.inflight.Inc()
+	defer g.metrics.inflight.Dec()
+	resp, err := g.guarded(r, func() (*Response, error) { return take(g.base, x) })
+	out := g.exit(g.base, r, resp, err)
+	if err := x.Respond(out.Status, out.Headers, out.Body, false); err != nil {
+		g.Log.Debug("client did not take the answer", "request_id", r.ID, "error", err)
+	}
+}
+
+// serve is the order of every request. Nothing is looked up and no handler runs before the request is proved.
+func (g *Gateway) serve(ctx context.Context, r *Request) (resp *Response, err error) {
+	if open := g.openRoute(r); open != nil {
+		return open(ctx)
+	}
+	r.Identity, r.Proof, err = g.Verifier.Authenticate(&auth.Request{Method: r.Method, Path: r.Path, Query: r.RawQuery, Headers: r.Head.Headers}, g.Now())
+	if err != nil {
+		return nil, err
+	}
+	r.Event.Tenant, r.Event.Subject, r.Event.TokenID = r.Identity.Tenant, r.Identity.Subject, r.Identity.TokenID
+	if r.isAPI() {
+		return g.api(ctx, r)
+	}
+	if r.Operation, err = operationOf(r); err != nil {
+		return nil, err
+	}
+	r.Event.Operation = r.Operation.Name
+	if err := checkNames(r); err != nil {
+		return nil, err
+	}
+	if r.Operation.Action != "" {
+		if r.Scope, err = r.Identity.Authorize(r.Operation.Action, r.Bucket, r.Key); err != nil {
+			return nil, err
+		}
+	}
+	return r.Operation.handle(g, ctx, r)
+}
+
+// checkNames holds bucket and key to the rules that make a prefix a wall.
+func checkNames(r *Request) error {
+	if r.Bucket != "" && !validBucket(r.Bucket) {
+		return errInvalidBucketName
+	}
+	if r.Key != "" {
+		return auth.ValidKey(r.Key)
+	}
+	return nil
+}
+
+// parse copies what is needed out of fasthttp's buffers. On error the Request still serves the exit.
+func (g *Gateway) parse(c *fiber.Ctx) (*Request, error) {
+	h := &c.Request().Header
+	r := &Request{ID: newRequestID(), Received: g.Now(), Method: string(h.Method()), Client: clientAddress(c.Context()), Head: &relay.Head{Length: -1}}
+	r.Path, r.RawQuery, _ = strings.Cut(string(h.RequestURI()), "?")
+	r.Event = tracking.Event{RequestID: r.ID, ClientAddress: r.Client, Road: string(RoadNone)}
+	head, err := relay.ParseHead(h.RawHeaders())
+	if err != nil {
+		c.Context().SetConnectionClose()
+		return r, err
+	}
+	r.Head = head
+	r.Host, r.Event.UserAgent = head.Get("host"), head.Get("user-agent")
+	if head.Length > 0 {
+		r.Event.BytesDeclared = head.Length
+	}
+	if r.Method != fiber.MethodPut {
+		r.Body = append([]byte(nil), c.Request().Body()...)
+	}
+	if r.Query, err = parseQuery(r.RawQuery); err != nil {
+		return r, err
+	}
+	r.Bucket, r.Key, r.OnBase, err = locate(g.Domains, r.Host, r.Path)
+	r.Event.Bucket, r.Event.Key = r.Bucket, r.Key
+	return r, err
+}
+
+// unparsed answers requests that fasthttp could not read; it is fiber's ErrorHandler.
+func (g *Gateway) unparsed(c *fiber.Ctx, err error) error {
+	refusal := errBadRequest
+	var small *fasthttp.ErrSmallBuffer
+	var fe *fiber.Error
+	switch {
+	case errors.As(err, &small):
+		refusal = errBadRequest.saying("The request head is too large.")
+	case errors.As(err, &fe) && fe.Code == fiber.StatusRequestEntityTooLarge:
+		refusal = errTooLargeBody
+	case errors.As(err, &fe) && fe.Code == fiber.StatusRequestHeaderFieldsTooLarge:
+		refusal = errBadRequest.saying("The request head is too large.")
+	case errors.As(err, &fe) && fe.Code == fiber.StatusMethodNotAllowed:
+		refusal = errMethodNotAllowed
+	}
+	r := &Request{ID: newRequestID(), Received: g.Now(), Head: &relay.Head{Length: -1}, Client: clientAddress(c.Context())}
+	c.Context().SetConnectionClose()
+	g.write(c, r, g.exit(g.base, r, nil, refusal.because(err)))
+	return nil
+}
+
+// guarded turns a panic into InternalError, so that it is audited and ends one request only.
+func (g *Gateway) guarded(r *Request, f func() (*Response, error)) (resp *Response, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			g.panicked(r, v)
+			resp, err = nil, errInternal.because(fmt.Errorf("panic: %v", v))
+		}
+	}()
+	return f()
+}
+
+func (g *Gateway) panicked(r *Request, v any) {
+	g.Log.Error("panic", "request_id", r.ID, "operation", r.Event.Operation, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+}
+
+// newRequestID names a request; it is no secret.
+func newRequestID() string {
+	var b [8]byte
+	for i, v := 0, rand.Uint64(); i < len(b); i++ {
+		b[i] = byte(v >> (8 * i))
+	}
+	return strings.ToUpper(hex.EncodeToString(b[:]))
+}
+
+func clientAddress(c *fasthttp.RequestCtx) string {
+	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		return a.IP.String()
+	}
+	return ""
+}
