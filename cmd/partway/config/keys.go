@@ -1,40 +1,22 @@
 package config
 
 import (
-	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/sha256"
-	"crypto/x509"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"partway/auth"
 )
 
-const masterBytes = 32
-
-// Keys are the gateway's own, ready to use.
+// Keys are the gateway's own, ready to use. One of each is active.
 type Keys struct {
-	Signing []Signing
-	Master  []Master
-}
-
-// Signing is one signing key.
-type Signing struct {
-	KID    string
-	Key    ed25519.PrivateKey
-	Active bool
-}
-
-// Master is one master key.
-type Master struct {
-	Version int
-	Secret  []byte
-	Active  bool
+	Signing []auth.SigningKey
+	Master  []auth.MasterKey
 }
 
 // Keys reads the configured keys. If there are none it reads those of the data directory, where it makes them the
@@ -49,18 +31,22 @@ func (c *Config) Keys() (*Keys, error) {
 		if err != nil {
 			return nil, fmt.Errorf("auth.signing_keys[%d].file: %w", i, err)
 		}
-		key, err := parseSigning(text)
+		key, err := auth.ParseSigningKey(s.KID, text)
+		if err == nil && s.Active && key.Private == nil {
+			err = errors.New("the active key must be a private one")
+		}
 		if err != nil {
 			return nil, fmt.Errorf("auth.signing_keys[%d].file: %s: %w", i, s.File, err)
 		}
-		keys.Signing = append(keys.Signing, Signing{KID: s.KID, Key: key, Active: s.Active})
+		key.Active = s.Active
+		keys.Signing = append(keys.Signing, key)
 	}
 	for i, m := range c.Auth.MasterKeys {
 		secret, err := base64.StdEncoding.DecodeString(m.Secret)
 		if err != nil {
 			return nil, fmt.Errorf("auth.master_keys[%d].secret: %w", i, err)
 		}
-		keys.Master = append(keys.Master, Master{Version: m.Version, Secret: secret, Active: m.Active})
+		keys.Master = append(keys.Master, auth.MasterKey{Version: m.Version, Secret: secret, Active: m.Active})
 	}
 	return &keys, nil
 }
@@ -74,55 +60,35 @@ func keysIn(dir string) (*Keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := parseSigning(text)
+	key, err := auth.ParseSigningKey("", text)
+	if err == nil && key.Private == nil {
+		err = errors.New("not a private key")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", signingFile, err)
 	}
+	key.Active = true
 	text, err = readOrMake(masterFile, newMaster)
 	if err != nil {
 		return nil, err
 	}
 	secret, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil || len(secret) < masterBytes {
-		return nil, fmt.Errorf("%s: not the base64 of %d bytes or more", masterFile, masterBytes)
+	if err != nil || len(secret) < auth.MinMasterBytes {
+		return nil, fmt.Errorf("%s: not the base64 of %d bytes or more", masterFile, auth.MinMasterBytes)
 	}
-	public := sha256.Sum256(key.Public().(ed25519.PublicKey))
-	return &Keys{
-		Signing: []Signing{{KID: base64.RawURLEncoding.EncodeToString(public[:9]), Key: key, Active: true}},
-		Master:  []Master{{Version: 1, Secret: secret, Active: true}},
-	}, nil
-}
-
-func parseSigning(text []byte) (ed25519.PrivateKey, error) {
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, errors.New("not a PEM file")
-	}
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("reading the private key: %w", err)
-	}
-	private, ok := key.(ed25519.PrivateKey)
-	if !ok {
-		return nil, errors.New("not an Ed25519 key; make one with: openssl genpkey -algorithm ed25519")
-	}
-	return private, nil
+	return &Keys{Signing: []auth.SigningKey{key}, Master: []auth.MasterKey{{Version: 1, Secret: secret, Active: true}}}, nil
 }
 
 func newSigning() ([]byte, error) {
-	_, key, err := ed25519.GenerateKey(rand.Reader)
+	key, err := auth.GenerateSigningKey()
 	if err != nil {
 		return nil, err
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+	return key.PEM()
 }
 
 func newMaster() ([]byte, error) {
-	secret := make([]byte, masterBytes)
+	secret := make([]byte, auth.MinMasterBytes)
 	if _, err := rand.Read(secret); err != nil {
 		return nil, err
 	}

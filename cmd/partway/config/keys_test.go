@@ -1,6 +1,8 @@
 package config
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -82,6 +84,16 @@ func TestConfiguredKeys(t *testing.T) {
 	}
 	if _, err := os.Stat(c.DataDir); err == nil {
 		t.Error("the data directory was made although keys are configured")
+	}
+	public, err := x509.MarshalPKIXPublicKey(keys.Signing[0].Public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Keys(); err == nil || !strings.Contains(err.Error(), "the active key must be a private one") {
+		t.Errorf("public key: %v", err)
 	}
 	c.Auth.SigningKeys[0].File = filepath.Join(dir, "absent.pem")
 	if _, err := c.Keys(); err == nil || !strings.HasPrefix(err.Error(), "auth.signing_keys[0].file: ") {

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"partway/auth"
 )
 
 // maxURLTTL bounds how long a signed URL outlives the revocation of the token that it was made for.
@@ -100,7 +102,7 @@ func (c *Config) checkAuth(k *check) {
 		k.require(!versions[m.Version], at+".version", "%d stands twice", m.Version)
 		// The value is a secret: say what is wrong with it without showing it.
 		secret, err := base64.StdEncoding.DecodeString(m.Secret)
-		k.require(err == nil && len(secret) >= masterBytes, at+".secret", "not the base64 of %d bytes or more", masterBytes)
+		k.require(err == nil && len(secret) >= auth.MinMasterBytes, at+".secret", "not the base64 of %d bytes or more", auth.MinMasterBytes)
 		versions[m.Version] = true
 		active += count(m.Active)
 	}

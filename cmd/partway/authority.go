@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"partway/auth"
+	"partway/cmd/partway/config"
+	"partway/tracking"
+)
+
+// authority is what the gateway's own keys make.
+type authority struct {
+	keys     *config.Keys
+	issuer   *auth.Issuer
+	sealer   *auth.Sealer
+	jwks     []byte
+	chainKey []byte // of the audit trail, under the active master key
+}
+
+func newAuthority(c *config.Config) (*authority, error) {
+	keys, err := c.Keys()
+	if err != nil {
+		return nil, err
+	}
+	a := &authority{keys: keys}
+	a.issuer, err = auth.NewIssuer(auth.IssuerConfig{Issuer: c.Auth.Issuer, Audience: c.Auth.Audience, SigningKeys: keys.Signing, MasterKeys: keys.Master})
+	if err != nil {
+		return nil, err
+	}
+	if a.sealer, err = auth.NewSealer(keys.Master); err != nil {
+		return nil, err
+	}
+	if a.jwks, err = auth.JWKS(keys.Signing); err != nil {
+		return nil, fmt.Errorf("publishing the signing keys: %w", err)
+	}
+	for _, m := range keys.Master {
+		if m.Active {
+			chain := auth.ChainKey(m)
+			a.chainKey = chain[:]
+		}
+	}
+	return a, nil
+}
+
+// watchRevocations returns a verifier that has read the revocations and goes on reading them until the server is closed.
+func (s *server) watchRevocations() (*auth.Verifier, error) {
+	verifier, err := auth.NewVerifier(auth.VerifierConfig{
+		Issuer: s.config.Auth.Issuer, Audience: s.config.Auth.Audience, Region: s.config.Server.Region,
+		SigningKeys: s.authority.keys.Signing, MasterKeys: s.authority.keys.Master,
+		Revocations: revocationsOf(s.store), Log: s.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	if err := verifier.Refresh(ctx); err != nil {
+		cancel()
+		return nil, err
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		verifier.Watch(ctx)
+	}()
+	s.closers.add(func() error {
+		cancel()
+		<-ended
+		return nil
+	})
+	return verifier, nil
+}
+
+// revocationsOf puts the store's revocations into auth's words: neither package knows the other.
+func revocationsOf(store tracking.Tokens) auth.RevocationSource {
+	return func(ctx context.Context) ([]auth.Revocation, error) {
+		recorded, err := store.Revocations(ctx)
+		if err != nil {
+			return nil, err
+		}
+		list := make([]auth.Revocation, len(recorded))
+		for i, r := range recorded {
+			list[i] = auth.Revocation{TokenID: r.TokenID, Tenant: r.Tenant, At: r.At}
+		}
+		return list, nil
+	}
+}

@@ -1,0 +1,61 @@
+// Command partway is an S3 gateway for uploads that one does not want to carry.
+//
+// serve and demo run a gateway: they are the only place that reads files and environment and puts the parts together
+// (wire.go). token, uploads and audit are HTTP clients of a running one (client.go), because the embedded store
+// belongs to the gateway that has it open; token issue --offline works on the configured keys alone.
+//
+// It exits with 0 when all went well, 1 when something failed, 2 when the command line or the configuration is wrong.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	root, begun := newRoot()
+	err := root.ExecuteContext(context.Background())
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, "partway:", err)
+	var usage *usageError
+	if errors.As(err, &usage) || !*begun {
+		return 2
+	}
+	return 1
+}
+
+// usageError is a mistake in the command line or in the configuration: exit status 2.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+// newRoot returns the command tree. *begun turns true once flags and arguments were understood: an error before that is a
+// mistake in the command line.
+func newRoot() (root *cobra.Command, begun *bool) {
+	begun = new(bool)
+	root = &cobra.Command{
+		Use:               "partway",
+		Short:             "An S3 gateway for uploads that you do not want to carry",
+		Args:              cobra.NoArgs,
+		RunE:              showHelp,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		PersistentPreRun:  func(*cobra.Command, []string) { *begun = true },
+	}
+	root.AddCommand(newServe(), newDemo(), newStorageChild(), newToken(), newUploads(), newAudit())
+	return root, begun
+}
+
+// showHelp is what a command that only groups others does on its own.
+func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }

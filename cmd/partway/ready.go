@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// readiness is the ready file. serve writes its endpoint alone; the demo everything that a client or a test needs.
+type readiness struct {
+	Endpoint        string       `json:"endpoint"`
+	StorageEndpoint string       `json:"storage_endpoint,omitempty"`
+	Region          string       `json:"region,omitempty"`
+	Bucket          string       `json:"bucket,omitempty"`
+	Storage         *keyPair     `json:"storage,omitempty"`
+	Operator        *demoAccount `json:"operator,omitempty"`
+	Tenant          *demoAccount `json:"tenant,omitempty"`
+}
+
+type keyPair struct {
+	AccessKeyID     string `json:"access_key_id"`
+	SecretAccessKey string `json:"secret_access_key"`
+}
+
+// demoAccount is what the demo issued to one party.
+type demoAccount struct {
+	Name   string `json:"name,omitempty"`
+	Prefix string `json:"prefix,omitempty"`
+	keyPair
+	Bearer string `json:"bearer"`
+}
+
+// removeReady takes away what an earlier run left, so that nobody who waits for the file finds that.
+func removeReady(file string) error {
+	if file == "" {
+		return nil
+	}
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing the old ready file: %w", err)
+	}
+	return nil
+}
+
+// writeReady writes the file whole: it is renamed into place, readable by this user alone, for it may hold secrets.
+func writeReady(file string, r *readiness) error {
+	if file == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	part, err := os.CreateTemp(filepath.Dir(file), ".ready-*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("writing the ready file: %w", err)
+	}
+	_, err = part.Write(append(text, '\n'))
+	err = errors.Join(err, part.Close())
+	if err == nil {
+		err = os.Rename(part.Name(), file)
+	}
+	if err != nil {
+		os.Remove(part.Name())
+		return fmt.Errorf("writing the ready file: %w", err)
+	}
+	return nil
+}
+
+// awaitReady returns nil once the gateway at endpoint says that it and everything behind it answers.
+func awaitReady(ctx context.Context, endpoint string) error {
+	transport := &http.Transport{
+		// It asks itself, over the listener that it opened: there is no other party whose identity could matter, and
+		// its certificate names the host that clients use, not the address that it listens at.
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}, //nolint:gosec // see above
+		DisableKeepAlives: true,
+	}
+	client := &http.Client{Transport: transport, Timeout: 5 * time.Second}
+	// Storage may be away for long: ask less and less often.
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/_partway/ready", nil)
+		if err != nil {
+			return err
+		}
+		if resp, err := client.Do(req); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"partway/cmd/partway/config"
+)
+
+func newServe() *cobra.Command {
+	var file, listen, readyFile string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the gateway",
+		Long: "Run the gateway until SIGTERM or SIGINT; transfers under way may then finish within server.drain. A second signal ends it at once.\n" +
+			"config.example.yaml explains the configuration.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := config.Load(file, os.Environ())
+			if err != nil {
+				return &usageError{err}
+			}
+			c.Server.Listen = cmp.Or(listen, c.Server.Listen)
+			if err := removeReady(readyFile); err != nil {
+				return err
+			}
+			ctx, stop := untilSignal(cmd.Context())
+			defer stop()
+			s, err := open(ctx, c, newLog(c.Log, os.Stderr))
+			if err != nil {
+				return err
+			}
+			endpoint := endpointOf(c, s.listener.Addr().String())
+			s.printListening(cmd.OutOrStdout(), endpoint)
+			return s.run(ctx, func() error { return writeReady(readyFile, &readiness{Endpoint: endpoint}) })
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "", "configuration file [none: defaults and environment alone]")
+	cmd.Flags().StringVar(&listen, "listen", "", "HOST:PORT in place of server.listen; port 0 takes a free one")
+	cmd.Flags().StringVar(&readyFile, "ready-file", "", "file that is written, as JSON, once everything answers")
+	return cmd
+}
+
+// untilSignal ends its context at the first SIGTERM or SIGINT. From then on a signal does what it does by default: it kills.
+func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(parent, os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
+func newLog(c config.Log, w io.Writer) *slog.Logger {
+	var level slog.Level
+	// config.Load has checked the name.
+	_ = level.UnmarshalText([]byte(c.Level))
+	options := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"partway/cmd/partway/config"
+	"partway/proxy"
+	"partway/proxy/relay"
+	"partway/proxy/storage"
+	"partway/tracking"
+	"partway/tracking/bolt"
+	"partway/tracking/memory"
+	"partway/tracking/mongo"
+	"partway/tracking/redis"
+)
+
+// spoolMax bounds the audit events that wait on disk while MongoDB is away: about half a million.
+const spoolMax = 256 << 20
+
+// open puts a gateway together: the one place where that happens. On an error nothing is left open.
+func open(ctx context.Context, c *config.Config, log *slog.Logger) (s *server, err error) {
+	s = &server{config: c, log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.closers.close())
+			s = nil
+		}
+	}()
+	if err := s.listen(); err != nil {
+		return nil, err
+	}
+	probes := map[string]func(context.Context) error{}
+	sessions, err := s.openStores(ctx, probes)
+	if err != nil {
+		return nil, err
+	}
+	// After the store, whose lock keeps a second gateway from this data directory.
+	if s.authority, err = newAuthority(c); err != nil {
+		return nil, err
+	}
+	writer, err := s.openTrail()
+	if err != nil {
+		return nil, err
+	}
+	backends, err := s.openBackends(probes)
+	if err != nil {
+		return nil, err
+	}
+	tlsConfig, err := serverTLS(c.Server.TLS)
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := s.watchRevocations()
+	if err != nil {
+		return nil, err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.gateway, err = proxy.New(proxy.Config{
+		Region:  c.Server.Region,
+		Domains: c.Server.Domains,
+
+		Verifier: verifier,
+		Issuer:   s.authority.issuer,
+		Sealer:   s.authority.sealer,
+		JWKS:     s.authority.jwks,
+
+		Backends:       backends,
+		Buckets:        c.Storage.Buckets,
+		DefaultBackend: c.Storage.Default,
+
+		Store:    s.store,
+		Sessions: sessions,
+		Writer:   writer,
+
+		DefaultRoad: proxy.Road(c.Transfer.Default),
+		URLTTL:      time.Duration(c.Transfer.URLTTL),
+		MaxAge:      time.Duration(c.Uploads.MaxAge),
+		XMLBytes:    c.Limits.XMLBytes,
+		HeaderBytes: c.Limits.HeaderBytes,
+
+		Relay:    relay.Config{MinRate: c.Limits.MinRate, TLS: tlsConfig},
+		Log:      log,
+		Registry: registry,
+		Now:      time.Now,
+		Probes:   probes,
+	})
+	return s, err
+}
+
+// listen comes first: a busy port should be said before anything is made or connected to.
+func (s *server) listen() error {
+	l, err := net.Listen("tcp", s.config.Server.Listen)
+	if err != nil {
+		return fmt.Errorf("server.listen: %w", err)
+	}
+	s.listener = l
+	s.closers.add(func() error { return ignoreClosed(l.Close()) })
+	if s.config.Server.AdminListen == "" {
+		return nil
+	}
+	if s.admin, err = net.Listen("tcp", s.config.Server.AdminListen); err != nil {
+		return fmt.Errorf("server.admin_listen: %w", err)
+	}
+	s.closers.add(func() error { return ignoreClosed(s.admin.Close()) })
+	return nil
+}
+
+// ignoreClosed: whoever serves a listener closes it as well.
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// openStores opens MongoDB and Redis if they are configured, else the embedded store and process memory.
+func (s *server) openStores(ctx context.Context, probes map[string]func(context.Context) error) (tracking.Sessions, error) {
+	c := s.config
+	if c.MongoDB.URI == "" {
+		store, err := bolt.Open(bolt.Config{Dir: c.DataDir})
+		if err != nil {
+			return nil, fmt.Errorf("data_dir: %w", err)
+		}
+		s.store = store
+		s.closers.add(store.Close)
+		probes["store"] = store.Ping
+		sessions := memory.New(memory.Config{})
+		s.closers.add(sessions.Close)
+		return sessions, nil
+	}
+	store, err := mongo.Open(ctx, mongo.Config{URI: c.MongoDB.URI, Database: c.MongoDB.Database})
+	if err != nil {
+		return nil, fmt.Errorf("mongodb: %w", err)
+	}
+	s.store = store
+	s.closers.add(store.Close)
+	sessions, err := redis.Open(redis.Config{URL: c.Redis.URL})
+	if err != nil {
+		return nil, err
+	}
+	s.closers.add(sessions.Close)
+	probes["mongodb"], probes["redis"] = store.Ping, sessions.Ping
+	return sessions, nil
+}
+
+// openTrail starts the audit writer. It spools only in front of MongoDB: where the embedded store cannot be written, neither can
+// a file beside it.
+func (s *server) openTrail() (*tracking.Writer, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("the gateway's name in the audit trail: %w", err)
+	}
+	wc := tracking.WriterConfig{Trail: s.store, ChainKey: s.authority.chainKey, Gateway: host, Log: s.log, Now: time.Now}
+	if s.config.MongoDB.URI != "" {
+		wc.SpoolDir, wc.SpoolMax = filepath.Join(s.config.DataDir, "spool"), spoolMax
+	}
+	writer, err := tracking.NewWriter(wc)
+	if err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	s.closers.add(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), auditEnd)
+		defer cancel()
+		return writer.Close(ctx)
+	})
+	return writer, nil
+}
+
+func (s *server) openBackends(probes map[string]func(context.Context) error) ([]*storage.Backend, error) {
+	var backends []*storage.Backend
+	for i := range s.config.Storage.Backends {
+		b, err := newBackend(&s.config.Storage.Backends[i])
+		if err != nil {
+			return nil, fmt.Errorf("storage.backends[%d]: %w", i, err)
+		}
+		s.closers.add(func() error { b.Close(); return nil })
+		backends = append(backends, b)
+	}
+	probes["storage"] = func(ctx context.Context) error {
+		var errs []error
+		for _, b := range backends {
+			if err := b.Ping(ctx); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", b.Name(), err))
+			}
+		}
+		return errors.Join(errs...)
+	}
+	return backends, nil
+}
+
+func newBackend(b *config.Backend) (*storage.Backend, error) {
+	return storage.New(storage.Config{
+		Name: b.Name, Endpoint: b.Endpoint, Region: b.Region, PathStyle: *b.PathStyle,
+		Credentials:  storage.Credentials{AccessKeyID: b.AccessKeyID, SecretAccessKey: b.SecretAccessKey},
+		PresignPut:   identity(b.PresignPut),
+		PresignGet:   identity(b.PresignGet),
+		Exclusive:    b.Exclusive,
+		NoAWSChunked: !*b.AWSChunked,
+	})
+}
+
+func identity(c *config.Credentials) *storage.Credentials {
+	if c == nil {
+		return nil
+	}
+	return &storage.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey}
+}
+
+func serverTLS(c config.TLS) (*tls.Config, error) {
+	if c.CertFile == "" {
+		return nil, nil
+	}
+	certificate, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("server.tls: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}, nil
+}
