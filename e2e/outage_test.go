@@ -58,7 +58,7 @@ func TestMongoDBDown(t *testing.T) {
 			for _, c := range requests(key, id) {
 				if c.name == "CreateMultipartUpload" || c.name == "CompleteMultipartUpload" {
 					a := n.Do(t, n.Request(t, c.method, c.target, c.body))
-					if a.StatusCode != 503 || a.Code != "ServiceUnavailable" {
+					if a.StatusCode != http.StatusServiceUnavailable || a.Code != "ServiceUnavailable" {
 						t.Errorf("%s: %s %s", c.name, a.Status, a.Text)
 					}
 					late = append(late, a)

@@ -94,11 +94,11 @@ func TestDemoKeepsItsDirectoryAndEndsItsStorage(t *testing.T) {
 // The demo's own tenant is ready to use.
 func TestDemoTenantCopies(t *testing.T) {
 	g := stacks[0].Gateway
-	if g.Bucket != harness.Bucket || g.Ready.Tenant.Name != "acme" || g.Ready.Tenant.Prefix != "acme/" {
-		t.Errorf("ready file: bucket %q, tenant %q, prefix %q", g.Bucket, g.Ready.Tenant.Name, g.Ready.Tenant.Prefix)
+	if g.Bucket != harness.Bucket || g.Tenant.Name != "acme" || g.Tenant.Prefix != "acme/" {
+		t.Errorf("ready file: bucket %q, tenant %q, prefix %q", g.Bucket, g.Tenant.Name, g.Tenant.Prefix)
 	}
 	path, content := file(t, 9*mib)
-	n := &harness.Tenant{Stack: stacks[0], Keys: g.Ready.Tenant.Keys, Name: "acme", Endpoint: g.Endpoint}
+	n := &harness.Tenant{Stack: stacks[0], Keys: g.Tenant.Keys, Name: "acme", Endpoint: g.Endpoint}
 	object := "s3://" + harness.Bucket + "/acme/demo"
 	n.Aws(t, "s3", "cp", "--only-show-errors", path, object)
 	back := filepath.Join(t.TempDir(), "back")
@@ -122,7 +122,7 @@ func TestWhatCannotStartSaysWhy(t *testing.T) {
 		return path
 	}
 	moved := write("moved.yaml", strings.ReplaceAll(string(elsewhere), data, filepath.Join(other, "data")))
-	unknown := write("unknown.yaml", strings.ReplaceAll(string(elsewhere), "default: main", "defualt: main"))
+	unknown := write("unknown.yaml", strings.ReplaceAll(string(elsewhere), "default: main", "defaults: main"))
 	half := write("half.yaml", string(elsewhere)+"redis: {url: \"redis://127.0.0.1:1/0\"}\n")
 
 	for _, c := range []struct {
@@ -133,7 +133,7 @@ func TestWhatCannotStartSaysWhy(t *testing.T) {
 	}{
 		{"second serve on one data_dir", []string{"--config", s.Config, "--listen", "127.0.0.1:0"}, 1, []string{data}},
 		{"busy port", []string{"--config", moved, "--listen", s.Gateway.Addr()}, 1, []string{s.Gateway.Addr(), "in use"}},
-		{"unknown key", []string{"--config", unknown, "--listen", "127.0.0.1:0"}, 2, []string{unknown + ":3", "defualt"}},
+		{"unknown key", []string{"--config", unknown, "--listen", "127.0.0.1:0"}, 2, []string{unknown + ":3", "defaults"}},
 		{"redis without mongodb", []string{"--config", half, "--listen", "127.0.0.1:0"}, 2, []string{"mongodb", "redis"}},
 		{"no such file", []string{"--config", filepath.Join(other, "none.yaml")}, 2, []string{"none.yaml"}},
 		{"unknown flag", []string{"--nonsense"}, 2, []string{"nonsense"}},

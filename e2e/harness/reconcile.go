@@ -22,7 +22,7 @@ type stored struct {
 func (n *Tenant) Reconcile(ctx context.Context) ([]string, error) {
 	records, err1 := n.Gateway.Uploads(ctx, n.Name)
 	events, err2 := n.Gateway.Events(ctx, n.Name)
-	have, err3 := n.Stack.stored(ctx, n.Prefix)
+	have, err3 := n.stored(ctx, n.Prefix)
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, err
 	}

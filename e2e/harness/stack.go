@@ -4,6 +4,11 @@ package harness
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -75,6 +80,11 @@ func NewServe(ctx context.Context, bin, dir, mongo string, extra ...string) (s *
 		if s.ToMongo, err = s.tapped(ctx, func(ctx context.Context, dir string) (*Server, error) { return StartMongo(ctx, dir, mongo) }); err != nil {
 			return nil, err
 		}
+		keys, err := keys(dir)
+		if err != nil {
+			return nil, err
+		}
+		config = append(config, keys...)
 		config = append(config,
 			"mongodb: {uri: \"mongodb://"+s.ToMongo.Addr()+"/?directConnection=true\", database: partway}",
 			"redis: {url: \"redis://"+s.ToRedis.Addr()+"/0\"}")
@@ -88,6 +98,29 @@ func NewServe(ctx context.Context, bin, dir, mongo string, extra ...string) (s *
 		return nil, err
 	}
 	return s, s.StartGateway(ctx)
+}
+
+// keys makes the keys that gateways on one MongoDB share, and the lines of configuration that name them.
+func keys(dir string) ([]string, error) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, "signing.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		return nil, err
+	}
+	secret := make([]byte, 32)
+	rand.Read(secret)
+	return []string{
+		"auth:",
+		"  signing_keys: [{kid: one, file: " + file + ", active: true}]",
+		"  master_keys: [{version: 1, secret: \"" + base64.StdEncoding.EncodeToString(secret) + "\", active: true}]",
+	}, nil
 }
 
 // StartGateway starts the gateway (again) on the stack's config.

@@ -38,8 +38,10 @@ func (t *Tap) Addr() string { return t.addr }
 // Port of the tap.
 func (t *Tap) Port() string { _, p, _ := net.SplitHostPort(t.addr); return p }
 
-// Up is the number of bytes that clients sent, Down what they were sent.
-func (t *Tap) Up() int64   { return t.up.Load() }
+// Up is the number of bytes that clients sent.
+func (t *Tap) Up() int64 { return t.up.Load() }
+
+// Down is the number of bytes that clients were sent.
 func (t *Tap) Down() int64 { return t.down.Load() }
 
 // RequestIDs are the x-amz-request-id of all answers so far, in order of arrival.
@@ -126,9 +128,9 @@ func (t *Tap) forward(client net.Conn) {
 	both.Add(2)
 	pass := func(dst, src net.Conn, look io.Writer) {
 		defer both.Done()
-		io.Copy(io.MultiWriter(dst, look), src)
-		// A half-close travels on, so that what the other side still says arrives.
-		dst.(*net.TCPConn).CloseWrite()
+		// However one side ends, the other learns of it by a half-close, so that what it still says arrives.
+		_, _ = io.Copy(io.MultiWriter(dst, look), src)
+		_ = dst.(*net.TCPConn).CloseWrite()
 	}
 	go pass(server, client, counter{&t.up})
 	go pass(client, server, &idScanner{tap: t})

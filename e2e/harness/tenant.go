@@ -112,7 +112,7 @@ func (n *Tenant) Check(t testing.TB) {
 func (n *Tenant) settled(ctx context.Context, answers []string) (events []Event, err error) {
 	soon, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	Await(soon, "events", nil, func() bool {
+	waited := Await(soon, "events", nil, func() bool {
 		if events, err = n.Gateway.Events(ctx, n.Name); err != nil {
 			return true
 		}
@@ -127,6 +127,9 @@ func (n *Tenant) settled(ctx context.Context, answers []string) (events []Event,
 		}
 		return true
 	})
+	if err == nil && ctx.Err() != nil {
+		err = waited
+	}
 	return events, err
 }
 
