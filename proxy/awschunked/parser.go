@@ -162,7 +162,7 @@ func parseSize(digits []byte) (int64, error) {
 		return 0, fmt.Errorf("%w: chunk size of %d digits", ErrFraming, len(digits))
 	}
 	for _, c := range digits {
-		if !(c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F') {
+		if !isHex(c) {
 			return 0, fmt.Errorf("%w: chunk size is not hexadecimal", ErrFraming)
 		}
 	}
@@ -172,6 +172,8 @@ func parseSize(digits []byte) (int64, error) {
 	}
 	return n, nil
 }
+
+func isHex(c byte) bool { return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F' }
 
 func (p *parser) verifyChunk() error {
 	if p.o.Chunks == nil {

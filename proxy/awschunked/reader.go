@@ -79,10 +79,10 @@ func (r *Reader) decode(b []byte) (int, error) {
 
 // finish delivers b[:k] and the last byte once all is verified. srcErr came with the last bytes of the source.
 func (r *Reader) finish(b []byte, k int, srcErr error) (int, error) {
-	switch {
-	case srcErr == nil:
+	switch srcErr {
+	case nil:
 		r.err = r.drain()
-	case srcErr == io.EOF:
+	case io.EOF: //nolint:errorlint // an error that wraps io.EOF is an error
 		r.err = r.ended()
 	default:
 		r.err = srcErr

@@ -116,7 +116,7 @@ func TestRefusedForms(t *testing.T) {
 		{"17 digits", "00000000000000005\r\nhello\r\n", ErrFraming},
 		{"size beyond int64", "ffffffffffffffff\r\nhello\r\n", ErrFraming},
 		{"size line ends with LF", "5\nhello\r\n0\r\n" + hello + "\r\n\r\n", ErrFraming},
-		{"line too long", "5;" + strings.Repeat("x", maxLine-3) + "\r\nhello\r\n", ErrFraming},
+		{"line too long", strings.Replace(good, "5", "5;"+strings.Repeat("x", maxLine-3), 1), ErrFraming},
 		{"endless line", strings.Repeat("1", 1<<20), ErrFraming},
 		{"no CRLF behind a chunk", "5\r\nhello0\r\n" + hello + "\r\n\r\n", ErrFraming},
 		{"LF behind a chunk", "5\r\nhello\n0\r\n" + hello + "\r\n\r\n", ErrFraming},
@@ -201,15 +201,18 @@ func TestTruncated(t *testing.T) {
 
 // An error of the source comes through as it is, and the last byte does not.
 func TestSourceError(t *testing.T) {
-	broken := errors.New("connection reset")
+	broken := fmt.Errorf("client gone: %w", io.EOF) // which is not io.EOF
 	body := "5\r\nhello\r\n0\r\n" + hello + "\r\n\r\n"
 	for n := range len(body) + 1 {
 		src := func() io.Reader { return io.MultiReader(strings.NewReader(body[:n]), iotest.ErrReader(broken)) }
-		if got, err := io.ReadAll(NewReader(src(), crc32Trailer)); err != broken || len(got) >= 5 {
+		if got, err := io.ReadAll(NewReader(src(), crc32Trailer)); !errors.Is(err, broken) || len(got) >= 5 {
 			t.Errorf("Reader, after %d bytes: %q, %v", n, got, err)
 		}
-		if got, err := io.ReadAll(NewWalker(src(), crc32Trailer)); err != broken || len(got) >= max(n, 1) {
+		if got, err := io.ReadAll(NewWalker(src(), crc32Trailer)); !errors.Is(err, broken) || len(got) >= max(n, 1) {
 			t.Errorf("Walker, after %d bytes: %q, %v", n, got, err)
+		}
+		if got, err := io.ReadAll(Reframe(src(), crc32Trailer)); !errors.Is(err, broken) || len(got) > len("5\r\nhell") {
+			t.Errorf("Reframer, after %d bytes: %q, %v", n, got, err)
 		}
 	}
 }

@@ -55,7 +55,7 @@ func (f *Reframer) Read(b []byte) (int, error) {
 		n, err := f.data.Read(b[:min(int64(len(b)), max(f.left, 1))])
 		f.left -= int64(n)
 		switch {
-		case err == io.EOF:
+		case err == io.EOF: //nolint:errorlint // an error that wraps io.EOF is an error
 			f.end(n > 0)
 		case err != nil:
 			f.err = err

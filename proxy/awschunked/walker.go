@@ -39,7 +39,7 @@ func (w *Walker) Read(b []byte) (int, error) {
 			return n, nil
 		}
 	}
-	if w.err == io.EOF && w.holds {
+	if w.err == io.EOF && w.holds { //nolint:errorlint // an error that wraps io.EOF is an error
 		w.holds = false
 		b[0] = w.last
 		return 1, io.EOF

@@ -72,11 +72,15 @@ func (b *Backend) virtualHost(bucket string) bool {
 		return false
 	}
 	for _, c := range []byte(bucket) {
-		if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '.' && b.scheme == "http") {
+		if !isHostByte(c) || c == '.' && b.scheme == "https" {
 			return false
 		}
 	}
 	return true
+}
+
+func isHostByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '.'
 }
 
 // Relayed signs c into its header and returns what relay.Exchange.Put sends.

@@ -108,7 +108,7 @@ func TestRelayedIsSigned(t *testing.T) {
 		Headers: []sigv4.Header{{Name: "x-amz-trailer", Value: "x-amz-checksum-crc32"}, {Name: "content-encoding", Value: "aws-chunked"}, {Name: "x-amz-decoded-content-length", Value: "5"}},
 	}
 	r := b.Relayed(c, noon)
-	if r.Method != "PUT" || r.Target != "/bucket/a//b%20c?uploadId=x&partNumber=3" || r.Target != b.Target(c) || r.Length != 77 {
+	if r.Method != http.MethodPut || r.Target != "/bucket/a//b%20c?uploadId=x&partNumber=3" || r.Target != b.Target(c) || r.Length != 77 {
 		t.Errorf("%s %s, length %d", r.Method, r.Target, r.Length)
 	}
 	header := http.Header{}
