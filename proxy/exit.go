@@ -56,7 +56,7 @@ func (g *Gateway) exit(ctx context.Context, r *Request, resp *Response, err erro
 	resp = g.outcome(r, resp, err)
 	if resp.stream != nil {
 		resp.stream = &recordedStream{ReadCloser: resp.stream, want: int64(resp.length), done: func(sent int64, err error) {
-			r.Event.Bytes = sent
+			r.Event.Bytes, r.Event.DurationMS = sent, g.Now().Sub(r.Received).Milliseconds()
 			if err != nil {
 				r.Event.Outcome = errIncompleteBody.Code
 			}

@@ -16,7 +16,6 @@ const errorBytes = 64 << 10
 
 // getObject is S3's GetObject and HeadObject: storage's answer, streamed.
 func (g *Gateway) getObject(_ context.Context, r *Request) (*Response, error) {
-	r.Event.Road, r.Event.Reason = string(RoadRelay), reasonDefault
 	b, err := g.backendOf(r.Bucket)
 	if err != nil {
 		return nil, err
@@ -40,6 +39,7 @@ func (g *Gateway) getObject(_ context.Context, r *Request) (*Response, error) {
 		}
 		return resp, nil
 	}
+	r.Event.Road, r.Event.Reason = string(RoadRelay), reasonDefault
 	resp.stream, resp.length = answer.Body, int(answer.ContentLength)
 	return resp, nil
 }
