@@ -16,8 +16,6 @@ const maxLine = 256
 // maxSizeDigits is as many as S3 accepts in a chunk's size.
 const maxSizeDigits = 16
 
-const trailerSignature = "x-amz-trailer-signature"
-
 // state is what the parser expects next.
 type state int
 
@@ -185,46 +183,6 @@ func (p *parser) verifyChunk() error {
 	if !p.o.Chunks.Verify(sum, p.signature) {
 		return ErrSignature
 	}
-	return nil
-}
-
-func (p *parser) trailerLine(line []byte) error {
-	if len(line) == 0 {
-		return p.end()
-	}
-	name, value, ok := strings.Cut(string(line), ":")
-	if !ok {
-		return fmt.Errorf("%w: trailer line without a colon", ErrFraming)
-	}
-	name, value = strings.ToLower(name), strings.TrimSpace(value)
-	switch {
-	case name == trailerSignature && p.signedTrailer() && p.seenTrailer && !p.seenSignature:
-		p.seenSignature = true
-		if !p.o.Chunks.VerifyTrailer([]byte(p.o.Trailer+":"+p.value+"\n"), value) {
-			return fmt.Errorf("%w: of the trailer", ErrSignature)
-		}
-		return nil
-	case name == p.o.Trailer && !p.seenTrailer:
-		p.seenTrailer, p.value = true, value
-		return nil
-	}
-	return fmt.Errorf("%w: trailer %q was not declared", ErrFraming, name)
-}
-
-func (p *parser) signedTrailer() bool { return p.o.Chunks != nil && p.o.Trailer != "" }
-
-func (p *parser) end() error {
-	if p.o.Trailer != "" && !p.seenTrailer {
-		return fmt.Errorf("%w: declared trailer is missing", ErrFraming)
-	}
-	if p.signedTrailer() && !p.seenSignature {
-		if p.skippedEmpty {
-			return fmt.Errorf("%w: trailer without signature", ErrSignature)
-		}
-		p.skippedEmpty = true
-		return nil
-	}
-	p.state = stateDone
 	return nil
 }
 

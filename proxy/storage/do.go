@@ -36,11 +36,12 @@ func newTransport(address string, tlsConfig *tls.Config) *http.Transport {
 	}
 }
 
-// Do signs c into its header, sends it once, never again, and returns storage's answer whatever its status; redirects are
-// answers. The caller closes the body. ErrUnavailable (wrapped) if there was no answer; Sent tells whether storage may have seen the request.
+// Do signs c into its header, sends it once, never again, and returns storage's answer whatever its status; a redirect is an
+// answer too. The caller closes its body. ErrUnavailable (wrapped) if there was no answer; Sent tells whether storage may have
+// seen the request. How long to wait is ctx's to say.
 //
-// "Once" holds for everything but GET and HEAD: net/http itself sends again on a fresh connection when a pooled one turned out dead, other methods only
-// if not a byte of the request had been written (persistConn.shouldRetryRequest).
+// When a pooled connection turns out dead, net/http goes on with a fresh one: for GET and HEAD always, for other methods only
+// if not a byte of the request had been written (persistConn.shouldRetryRequest in net/http).
 func (b *Backend) Do(ctx context.Context, c *Call, body []byte) (*http.Response, error) {
 	path := b.path(c)
 	decoded, err := url.PathUnescape(path)

@@ -3,16 +3,11 @@ package storage
 import (
 	"bytes"
 	"context"
-	"encoding/pem"
 	"errors"
 	"io"
-	"log"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -98,89 +93,6 @@ func TestDoWithoutBody(t *testing.T) {
 		if got.length != 0 {
 			t.Errorf("%s: length %d, want 0 and not chunked", method, got.length)
 		}
-	}
-}
-
-func TestRelayedIsSigned(t *testing.T) {
-	b := newBackend(t, "http://storage.example:9000", nil)
-	c := &Call{
-		Method: "PUT", Bucket: "bucket", Key: "a//b c", Query: []Param{{"uploadId", "x"}, {"partNumber", "3"}}, Payload: sigv4.StreamingUnsignedTrailer, ContentLength: 77,
-		Headers: []sigv4.Header{{Name: "x-amz-trailer", Value: "x-amz-checksum-crc32"}, {Name: "content-encoding", Value: "aws-chunked"}, {Name: "x-amz-decoded-content-length", Value: "5"}},
-	}
-	r := b.Relayed(c, noon)
-	if r.Method != http.MethodPut || r.Target != "/bucket/a//b%20c?uploadId=x&partNumber=3" || r.Target != b.Target(c) || r.Length != 77 {
-		t.Errorf("%s %s, length %d", r.Method, r.Target, r.Length)
-	}
-	header := http.Header{}
-	host := ""
-	for _, h := range r.Headers {
-		if h.Name == "host" {
-			host = h.Value
-		}
-		header.Add(h.Name, h.Value)
-	}
-	if host != "storage.example:9000" || header.Get("x-amz-date") != "20260304T120000Z" || header.Get("x-amz-content-sha256") != sigv4.StreamingUnsignedTrailer {
-		t.Errorf("headers %v", r.Headers)
-	}
-	judge(t, "PUT", host, r.Target, header, root)
-}
-
-func TestTargetsWithoutKey(t *testing.T) {
-	for _, c := range []struct {
-		call                  Call
-		path, virtual, atHost string
-	}{
-		{Call{}, "/", "/", "s.example"},
-		{Call{Bucket: "b"}, "/b", "/", "b.s.example"},
-		{Call{Bucket: "b", Query: []Param{{"list-type", "2"}}}, "/b?list-type=2", "/?list-type=2", "b.s.example"},
-	} {
-		p, v := newBackend(t, "https://s.example:443", nil), newBackend(t, "https://S.example/", virtualHost)
-		if got := p.Target(&c.call); got != c.path || p.hostOf(c.call.Bucket) != "s.example" {
-			t.Errorf("path style: %s at %s", got, p.hostOf(c.call.Bucket))
-		}
-		if got := v.Target(&c.call); got != c.virtual || v.hostOf(c.call.Bucket) != c.atHost {
-			t.Errorf("virtual-host style: %s at %s", got, v.hostOf(c.call.Bucket))
-		}
-	}
-}
-
-// A bucket that is no host label, or that no wildcard certificate covers, stays in the path; it never reaches into the host.
-func TestBucketsThatAreNoHosts(t *testing.T) {
-	for _, c := range []struct{ endpoint, bucket, host, target string }{
-		{"https://s.example", "a-b", "a-b.s.example", "/k"},
-		{"https://s.example", "a.b", "s.example", "/a.b/k"},
-		{"http://s.example", "a.b", "a.b.s.example", "/k"},
-		{"http://s.example", "A_b", "s.example", "/A_b/k"},
-		{"http://s.example", "evil.example/", "s.example", "/evil.example//k"},
-		{"http://s.example", "a@b:1", "s.example", "/a%40b%3A1/k"},
-		{"http://s.example", "..", "s.example", "/../k"},
-	} {
-		b := newBackend(t, c.endpoint, virtualHost)
-		if host, target := b.hostOf(c.bucket), b.Target(&Call{Bucket: c.bucket, Key: "k"}); host != c.host || target != c.target {
-			t.Errorf("bucket %q: %s at %s, want %s at %s", c.bucket, target, host, c.target, c.host)
-		}
-	}
-}
-
-func TestDoOverTLS(t *testing.T) {
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) }))
-	s.Config.ErrorLog = log.New(io.Discard, "", 0) // of the handshake that is to fail
-	s.StartTLS()
-	defer s.Close()
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	resp, err := newBackend(t, s.URL, func(c *Config) { c.CAFile = ca }).Do(t.Context(), &Call{Method: "GET", Bucket: "bucket", Key: "key"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if proto, _ := io.ReadAll(resp.Body); string(proto) != "HTTP/1.1" {
-		t.Errorf("spoke %s", proto)
-	}
-	if _, err := newBackend(t, s.URL, nil).Do(t.Context(), &Call{Method: "GET"}, nil); !errors.Is(err, ErrUnavailable) || Sent(err) {
-		t.Errorf("certificate of nobody: %v, Sent %v", err, Sent(err))
 	}
 }
 
@@ -340,40 +252,5 @@ func TestSilentStorage(t *testing.T) {
 	_, err := newBackend(t, endpoint, nil).Do(ctx, &Call{Method: "POST", Bucket: "bucket", Key: "key"}, nil)
 	if !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.Canceled) || !Sent(err) {
 		t.Errorf("error %v, Sent %v", err, Sent(err))
-	}
-}
-
-func TestConfigErrors(t *testing.T) {
-	good := Config{Name: "main", Endpoint: "http://h:1", Region: "r", PathStyle: true, Credentials: root}
-	empty := filepath.Join(t.TempDir(), "empty.pem")
-	if err := os.WriteFile(empty, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		name, want string
-		change     func(*Config)
-	}{
-		{"no endpoint", "endpoint", func(c *Config) { c.Endpoint = "" }},
-		{"no scheme", "endpoint", func(c *Config) { c.Endpoint = "h:1" }},
-		{"other scheme", "endpoint", func(c *Config) { c.Endpoint = "ftp://h" }},
-		{"path", "endpoint", func(c *Config) { c.Endpoint = "http://h/bucket" }},
-		{"user", "endpoint", func(c *Config) { c.Endpoint = "http://u:p@h" }},
-		{"query", "endpoint", func(c *Config) { c.Endpoint = "http://h?x=y" }},
-		{"no host", "endpoint", func(c *Config) { c.Endpoint = "http://:80" }},
-		{"virtual-host style at an address", "path_style", func(c *Config) { c.Endpoint, c.PathStyle = "http://127.0.0.1:9000", false }},
-		{"no region", "region", func(c *Config) { c.Region = "" }},
-		{"no credentials", "access_key_id", func(c *Config) { c.Credentials = Credentials{} }},
-		{"half of presign_put", "presign_put", func(c *Config) { c.PresignPut = &Credentials{AccessKeyID: "x"} }},
-		{"half of presign_get", "presign_get", func(c *Config) { c.PresignGet = &Credentials{SecretAccessKey: "x"} }},
-		{"CA file missing", "ca_file", func(c *Config) { c.Endpoint, c.CAFile = "https://h", "/nonexistent" }},
-		{"CA file empty", "ca_file", func(c *Config) { c.Endpoint, c.CAFile = "https://h", empty }},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			bad := good
-			c.change(&bad)
-			if _, err := New(bad); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), `"main"`) {
-				t.Errorf("error %v, want one about %s of storage main", err, c.want)
-			}
-		})
 	}
 }
