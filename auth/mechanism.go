@@ -44,7 +44,7 @@ func (v *Verifier) parse(r *Request) (*credential, error) {
 		return nil, fmt.Errorf("%w: with aws-cli v1, run `aws configure set default.s3.signature_version s3v4`", ErrSigV2)
 	}
 	// Redirect followers replay this header to storage, so nothing of ours ever travels in it.
-	if _, has, err := single(r.Headers, "x-amz-security-token"); has || err != nil || q.securityToken {
+	if _, has, err := single(r.Headers, "x-amz-security-token"); has || err != nil || q.has[paramSecurityToken] {
 		return nil, fmt.Errorf("%w: remove the session token (AWS_SESSION_TOKEN) and keep the access key", ErrSecurityToken)
 	}
 	switch {

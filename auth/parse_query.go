@@ -2,6 +2,7 @@ package auth
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,87 +13,110 @@ import (
 // maxPresignSeconds is S3's: one week.
 const maxPresignSeconds = 604800
 
-// query is what authentication reads of a query. Anything it acts on stands there once.
+// The parameters that authentication reads, in S3's spelling.
+const (
+	paramAlgorithm = iota
+	paramCredential
+	paramDate
+	paramExpires
+	paramSignedHeaders
+	paramSignature
+	paramPayload
+	paramSecurityToken
+	paramCount
+)
+
+var paramNames = [paramCount]string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires",
+	"X-Amz-SignedHeaders", "X-Amz-Signature", "X-Amz-Content-Sha256", "X-Amz-Security-Token"}
+
+// query is what authentication reads of a query.
 type query struct {
-	sigV4, sigV2, securityToken bool
-	params                      map[string]string // X-Amz-* parameters, decoded; nil without any
+	sigV4, sigV2 bool
+	has          [paramCount]bool
+	value        [paramCount]string // decoded
+	once         []string           // other names that may stand there once: X-Amz-*, partNumber, uploadId
 }
 
 // parseQuery decodes each parameter once. Two of one name would let the part that authorises and the part that acts read
 // different ones, so those that either acts on are refused.
 func parseQuery(raw string) (*query, error) {
 	q := &query{}
-	var partNumber, uploadID bool
 	for raw != "" {
 		var pair string
 		pair, raw, _ = strings.Cut(raw, "&")
-		encodedName, encodedValue, _ := strings.Cut(pair, "=")
-		name, err := sigv4.DecodeQuery(encodedName)
+		name, value, _ := strings.Cut(pair, "=")
+		name, err := sigv4.DecodeQuery(name)
 		if err != nil {
 			return nil, fmt.Errorf("%w: query: %w", ErrMalformed, err)
 		}
-		value, err := sigv4.DecodeQuery(encodedValue)
-		if err != nil {
+		if value, err = sigv4.DecodeQuery(value); err != nil {
 			return nil, fmt.Errorf("%w: query: %w", ErrMalformed, err)
 		}
-		twice := false
-		switch {
-		case name == "partNumber":
-			twice, partNumber = partNumber, true
-		case name == "uploadId":
-			twice, uploadID = uploadID, true
-		case name == "AWSAccessKeyId":
-			q.sigV2 = true
-		case len(name) > 6 && strings.EqualFold(name[:6], "X-Amz-"):
-			twice = q.addParam(name, value)
-		}
-		if twice {
-			return nil, fmt.Errorf("%w: the query has %s twice", ErrMalformed, name)
+		if err := q.add(name, value); err != nil {
+			return nil, err
 		}
 	}
 	return q, nil
 }
 
-// addParam keeps an X-Amz-* parameter under its lower-case name: in whatever case it came, it is one parameter.
-func (q *query) addParam(name, value string) (twice bool) {
-	if q.params == nil {
-		q.params = make(map[string]string, 8)
-	}
-	lower := strings.ToLower(name)
-	_, twice = q.params[lower]
-	q.params[lower] = value
-	if lower == "x-amz-security-token" {
-		q.securityToken = true
-	} else {
+func (q *query) add(name, value string) error {
+	const prefix = "X-Amz-"
+	switch {
+	case len(name) > len(prefix) && strings.EqualFold(name[:len(prefix)], prefix):
+		for i, known := range paramNames {
+			if strings.EqualFold(name, known) {
+				return q.set(i, name, value)
+			}
+		}
 		q.sigV4 = true
+	case name == "AWSAccessKeyId":
+		q.sigV2 = true
+		return nil
+	case name != "partNumber" && name != "uploadId":
+		return nil
 	}
-	return twice
+	if slices.ContainsFunc(q.once, func(other string) bool { return strings.EqualFold(name, other) }) {
+		return fmt.Errorf("%w: the query has %s twice", ErrMalformed, name)
+	}
+	q.once = append(q.once, name)
+	return nil
+}
+
+func (q *query) set(i int, name, value string) error {
+	if name != paramNames[i] {
+		return fmt.Errorf("%w: the query must spell %s so", ErrMalformed, paramNames[i])
+	}
+	if q.has[i] {
+		return fmt.Errorf("%w: the query has %s twice", ErrMalformed, name)
+	}
+	q.has[i], q.value[i] = true, value
+	q.sigV4 = q.sigV4 || i != paramSecurityToken
+	return nil
 }
 
 // parseQueryCredential reads a presigned request: "Authenticating Requests: Using Query Parameters", S3 API Reference.
 func (v *Verifier) parseQueryCredential(r *Request, q *query) (*credential, error) {
-	for _, name := range []string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires",
-		"X-Amz-SignedHeaders", "X-Amz-Signature"} {
-		if q.params[strings.ToLower(name)] == "" {
-			return nil, fmt.Errorf("%w: %s is missing in the query", ErrMalformed, name)
+	for i := paramAlgorithm; i <= paramSignature; i++ {
+		if q.value[i] == "" {
+			return nil, fmt.Errorf("%w: %s is missing in the query", ErrMalformed, paramNames[i])
 		}
 	}
-	if q.params["x-amz-algorithm"] != sigv4.Algorithm {
+	if q.value[paramAlgorithm] != sigv4.Algorithm {
 		return nil, fmt.Errorf("%w: X-Amz-Algorithm must be %s", ErrMalformed, sigv4.Algorithm)
 	}
-	seconds, err := strconv.Atoi(q.params["x-amz-expires"])
+	seconds, err := strconv.Atoi(q.value[paramExpires])
 	if err != nil || seconds < 1 || seconds > maxPresignSeconds {
 		return nil, fmt.Errorf("%w: X-Amz-Expires must be 1 to %d seconds", ErrMalformed, maxPresignSeconds)
 	}
-	s := &signed{expires: time.Duration(seconds) * time.Second, signature: q.params["x-amz-signature"]}
-	token, err := v.parseScope(s, q.params["x-amz-credential"])
+	s := &signed{expires: time.Duration(seconds) * time.Second, signature: q.value[paramSignature]}
+	token, err := v.parseScope(s, q.value[paramCredential])
 	if err != nil {
 		return nil, err
 	}
-	if err := s.parseDate(q.params["x-amz-date"]); err != nil {
+	if err := s.parseDate(q.value[paramDate]); err != nil {
 		return nil, err
 	}
-	if err := s.parseRest(q.params["x-amz-signedheaders"]); err != nil {
+	if err := s.parseRest(q.value[paramSignedHeaders]); err != nil {
 		return nil, err
 	}
 	payload, err := queryPayload(r, q)
@@ -109,7 +133,7 @@ func queryPayload(r *Request, q *query) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	param, inQuery := q.params["x-amz-content-sha256"]
+	param, inQuery := q.value[paramPayload], q.has[paramPayload]
 	switch {
 	case inQuery && inHeader && param != payload:
 		return "", fmt.Errorf("%w: x-amz-content-sha256 differs between header and query", ErrMalformed)

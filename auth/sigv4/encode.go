@@ -1,6 +1,9 @@
 package sigv4
 
-import "errors"
+import (
+	"errors"
+	"strings"
+)
 
 // ErrEscape is a "%" in a path or query that no two hex digits follow.
 var ErrEscape = errors.New("invalid percent escape")
@@ -14,6 +17,9 @@ func EncodeQuery(s string) string { return string(appendEncoded(make([]byte, 0, 
 // DecodeQuery reverses the encoding of a query key or value as servers do, "+" being a space: the reading under which
 // the query is signed.
 func DecodeQuery(s string) (string, error) {
+	if !strings.ContainsAny(s, "%+") {
+		return s, nil
+	}
 	out := make([]byte, 0, len(s))
 	for i := 0; i < len(s); {
 		c, n := next(s, i)
@@ -58,28 +64,34 @@ func appendCanonicalPath(dst []byte, path string) ([]byte, error) {
 	if path == "" {
 		return append(dst, '/'), nil
 	}
-	for i := 0; i < len(path); {
-		c, n := next(path, i)
-		if n == 0 {
-			return dst, ErrEscape
-		}
-		dst, i = appendByte(dst, c, "/"), i+n
-	}
-	return dst, nil
+	return appendCanonical(dst, path, '+', "/")
 }
 
 // appendCanonicalQuery appends a query key or value as it stood on the wire, decoded once and encoded again. "+" is a
 // space, as in every parser of queries that a server may use; it is signed as what it will be read as.
 func appendCanonicalQuery(dst []byte, s string) ([]byte, error) {
+	return appendCanonical(dst, s, ' ', "")
+}
+
+// appendCanonical appends s decoded, a "+" as plus, and encoded again but for keep.
+func appendCanonical(dst []byte, s string, plus byte, keep string) ([]byte, error) {
 	for i := 0; i < len(s); {
+		run := i
+		for i < len(s) && unreserved[s[i]] {
+			i++
+		}
+		dst = append(dst, s[run:i]...)
+		if i == len(s) {
+			break
+		}
 		c, n := next(s, i)
 		if n == 0 {
 			return dst, ErrEscape
 		}
 		if s[i] == '+' {
-			c = ' '
+			c = plus
 		}
-		dst, i = appendByte(dst, c, ""), i+n
+		dst, i = appendByte(dst, c, keep), i+n
 	}
 	return dst, nil
 }
