@@ -268,16 +268,18 @@ func TestStalledStorageHoldsTheClientBackUntilCanceled(t *testing.T) {
 	c := g.dial()
 	c.send("PUT /a HTTP/1.1\r\nHost: gw\r\nContent-Length: %d\r\n\r\n", fiveGiB)
 	within(t, arrived, "request")
+	piece, taken := []byte(pattern(1<<20)), 0
 	var before, after runtime.MemStats
+	runtime.GC()
 	runtime.ReadMemStats(&before)
 	_ = c.SetWriteDeadline(time.Now().Add(300 * time.Millisecond)) // long enough to fill all buffers on the way
-	piece, taken := []byte(pattern(1<<20)), 0
 	for {
 		n, err := c.Write(piece)
 		if taken += n; err != nil {
 			break
 		}
 	}
+	runtime.GC()
 	runtime.ReadMemStats(&after)
 	if taken > 64<<20 {
 		t.Errorf("the gateway took %d bytes that storage did not", taken)

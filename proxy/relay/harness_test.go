@@ -339,11 +339,12 @@ var testCertificate = sync.OnceValue(func() *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
 })
 
-// pattern is n bytes that are not all alike.
+// pattern is n bytes whose period is a prime, so that no buffer size hides a shift.
 func pattern(n int) string {
 	var b strings.Builder
-	for i := 0; b.Len() < n; i++ {
+	for i := 0; b.Len() < 65521; i++ {
 		fmt.Fprintf(&b, "%08x", i*2654435761)
 	}
-	return b.String()[:n]
+	period := b.String()[:65521]
+	return strings.Repeat(period, n/len(period)+1)[:n]
 }

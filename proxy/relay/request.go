@@ -15,9 +15,10 @@ type Request struct {
 	Method, Target string // "PUT", "/bucket/key?partNumber=1&uploadId=..."
 	Headers        []sigv4.Header
 	Length         int64 // of the body that storage is sent; -1: chunked
-	// Body, if set, stands between the two ends: it gets the client's body (transfer coding removed) and returns what storage is sent.
-	// An error from its Read ends the transfer before storage has the whole body, as does any other number of bytes than Length,
-	// and an EOF before the end of the client's body. nil: the bytes as they come, spliced where possible.
+	// Body, if set, stands between the two ends: it gets the client's body (transfer coding removed) and returns what storage
+	// is sent; it reads the one only within Read of the other. An error from its Read ends the transfer before storage has the
+	// whole body, and so do more or fewer bytes than Length and an EOF before the end of the client's body. nil: the bytes as
+	// they come, spliced where possible.
 	Body func(io.Reader) io.Reader
 }
 
