@@ -1,6 +1,7 @@
 package awschunked
 
 import (
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -18,8 +19,8 @@ type Reframer struct {
 	err     error  // of every further Read, once framing is delivered
 }
 
-// Reframe verifies r as o says and frames its data anew. The trailing checksum is not verified: the trailer's signature says that
-// it is the client's, and storage verifies it.
+// Reframe verifies r as o says and frames its data anew. Of the trailing checksum only the length is verified, on which
+// ReframedLength relies: the trailer's signature says that it is the client's, and storage verifies it.
 func Reframe(r io.Reader, o Options) *Reframer {
 	f := &Reframer{data: newDecoder(r, o), rest: o.Length}
 	f.startChunk()
@@ -56,6 +57,11 @@ func (f *Reframer) Read(b []byte) (int, error) {
 		f.left -= int64(n)
 		switch {
 		case err == io.EOF: //nolint:errorlint // an error that wraps io.EOF is an error
+			name := f.data.o.Trailer
+			if want := checksumLength(name); want >= 0 && len(f.Trailer()) != want {
+				f.err = fmt.Errorf("%w: %s is not of its length", ErrChecksum, name)
+				return 0, f.err
+			}
 			f.end(n > 0)
 		case err != nil:
 			f.err = err

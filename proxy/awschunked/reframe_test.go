@@ -58,6 +58,8 @@ func TestReframeStopsBeforeTheEnd(t *testing.T) {
 		"truncated":        body[:len(body)-1],
 		"bytes behind it":  body + "x",
 		"other trailer":    strings.Replace(body, "crc32", "crc3x", 1),
+		"checksum short":   strings.Replace(body, "NhCmhg==", "NhCmhg=", 1),
+		"checksum missing": strings.Replace(body, "NhCmhg==", "", 1),
 		"length too large": strings.Replace(body, "5", "6", 1),
 	} {
 		t.Run(name, func(t *testing.T) {
