@@ -47,6 +47,22 @@ func TestServerAwayAndBack(t *testing.T) {
 	}
 }
 
+// A server that hangs costs the timeout and no more.
+func TestServerHangs(t *testing.T) {
+	for _, server := range servers.Mongo(t) {
+		if !server.Ours() {
+			continue
+		}
+		t.Run(server.Name, func(t *testing.T) {
+			s := open(t, server.URI, "")
+			server.Hang(t)
+			mustBeUnavailable(t, "AppendBatch", func() error {
+				return s.AppendBatch(t.Context(), &tracking.Batch{Writer: "w1", Seq: 1})
+			})
+		})
+	}
+}
+
 func mustBeUnavailable(t *testing.T, name string, call func() error) {
 	t.Helper()
 	const bound = 3 * time.Second // the timeout is 2 s; the rest is for a busy machine

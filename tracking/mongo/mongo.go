@@ -44,6 +44,9 @@ type Config struct {
 // selectionTimeout bounds the search for a primary, and so how long each call hangs while the database is away.
 const selectionTimeout = time.Second
 
+// indexTimeout bounds Open, where an index may be new to a collection that is full.
+const indexTimeout = 10 * time.Second
+
 // Store is a tracking.Store on one database.
 type Store struct {
 	client      *driver.Client
@@ -57,8 +60,8 @@ type Store struct {
 
 var _ tracking.Store = (*Store)(nil)
 
-// Open connects and makes sure of the indexes. It answers tracking.ErrUnavailable if the database does not answer
-// within the timeout; any other error is one of the Config.
+// Open connects and makes sure of the indexes. It answers tracking.ErrUnavailable within a second if the database is away,
+// within ten if it hangs; any other error is one of the Config.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Database == "" {
 		return nil, errors.New("mongodb: no database named")
@@ -102,7 +105,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 
 // createIndexes is idempotent; several gateways may run it at once.
 func (s *Store) createIndexes(ctx context.Context) error {
-	ctx, cancel := s.bounded(ctx)
+	ctx, cancel := context.WithTimeout(ctx, indexTimeout)
 	defer cancel()
 	index := func(name string, keys bson.D) driver.IndexModel {
 		return driver.IndexModel{Keys: keys, Options: options.Index().SetName(name)}

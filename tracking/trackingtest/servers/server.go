@@ -50,7 +50,7 @@ func start(t testing.TB, name, scheme string, command func(port int, dir string)
 	return s
 }
 
-// Ours reports whether Kill and Start work on the server.
+// Ours reports whether Start, Hang and Kill work on the server.
 func (s *Server) Ours() bool { return s.command != nil }
 
 // Start runs the server and returns once it accepts connections.
@@ -104,5 +104,13 @@ func (s *Server) Kill() {
 	if s.running != nil {
 		s.running.Process.Kill() // an error says that it has ended by itself
 		<-s.ended
+	}
+}
+
+// Hang stops the server in its tracks: it holds its connections and answers nothing. Kill ends it all the same.
+func (s *Server) Hang(t testing.TB) {
+	t.Helper()
+	if err := s.running.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
 	}
 }
