@@ -45,8 +45,8 @@ fuzz: ## every fuzz target for FUZZ
 mutate: deps ## every patch in mutations/ must turn its test red
 	@mutations/run.sh
 
-image: ## Dockerfile's context: dist/ with a static binary and the CA certificates
-	mkdir -p dist
+image: ## Dockerfile's context: dist/ with a static binary, the CA certificates and an empty data directory
+	mkdir -p dist/data
 	CGO_ENABLED=0 $(GO) build -tags nodemo -trimpath -ldflags '-s -w' -o dist/partway ./cmd/partway
 	cp /etc/ssl/certs/ca-certificates.crt dist/ca-certificates.crt
 

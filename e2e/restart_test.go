@@ -209,7 +209,7 @@ func TestSigtermLetsARunningTransferFinish(t *testing.T) {
 	if resp.StatusCode != http.StatusOK {
 		t.Errorf("answer %s", resp.Status)
 	}
-	if err := s.Gateway.Stop(30 * time.Second); err != nil {
+	if err := s.Gateway.End(30 * time.Second); err != nil {
 		t.Error(err)
 	}
 	if err := s.StartGateway(t.Context()); err != nil {

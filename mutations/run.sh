@@ -28,7 +28,7 @@ for patch in "${patches[@]}"; do
   (cd "$top" && git ls-files -z --cached --others --exclude-standard | tar --create --null --files-from=- --ignore-failed-read 2>/dev/null) | tar --extract --directory="$copy/tree"
   [ ! -d "$top/.deps" ] || ln -s "$top/.deps" "$copy/tree/.deps"
   cd "$copy/tree"
-  if ! patch --quiet --strip=1 <"$patch" >"$copy/log" 2>&1; then
+  if ! git apply "$patch" >"$copy/log" 2>&1; then
     verdict="does not apply"
   elif ! go build ./... >>"$copy/log" 2>&1; then
     verdict="does not compile"

@@ -51,16 +51,21 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Stop sends SIGTERM and waits. Anything but exit status 0 in time is an error that carries the end of the log.
+// Stop sends SIGTERM and waits for a good End.
 func (p *Process) Stop(within time.Duration) error {
 	if err := p.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
+	return p.End(within)
+}
+
+// End waits for the process's end. Anything but exit status 0 in time is an error that carries the end of the log.
+func (p *Process) End(within time.Duration) error {
 	select {
 	case <-p.done:
 	case <-time.After(within):
 		p.Kill()
-		return fmt.Errorf("pid %d did not end within %v of SIGTERM\n%s", p.PID(), within, p.Tail())
+		return fmt.Errorf("pid %d did not end within %v\n%s", p.PID(), within, p.Tail())
 	}
 	if p.err != nil {
 		return fmt.Errorf("pid %d: %w\n%s", p.PID(), p.err, p.Tail())

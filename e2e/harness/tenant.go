@@ -133,6 +133,20 @@ func (n *Tenant) settled(ctx context.Context, answers []string) (events []Event,
 	return events, err
 }
 
+// EventOf waits for the event of one answer.
+func (n *Tenant) EventOf(ctx context.Context, requestID string) (Event, error) {
+	events, err := n.settled(ctx, []string{requestID})
+	for _, e := range events {
+		if e.RequestID == requestID {
+			return e, err
+		}
+	}
+	if err == nil {
+		err = fmt.Errorf("answer %s has no event", requestID)
+	}
+	return Event{}, err
+}
+
 // cutShort: the client or the line went away before the answer, which S3 logs as 499 or 5xx and nobody received.
 func (n *Tenant) cutShort(e Event) bool { return e.Status >= 499 }
 
