@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -72,18 +73,21 @@ func TestStaleness(t *testing.T) {
 	}
 }
 
+// The clock of the bubble is not ours: its sleeps last no time and end exactly when they say.
 func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		var reads int
-		var failure error
+		const hangs, failsFrom = 2, 5
+		var reads atomic.Int64
 		w.verifier.source = func(ctx context.Context) ([]Revocation, error) {
-			reads++
-			if failure == nil && reads == 2 {
-				<-ctx.Done() // hangs: only the timeout ends it
+			switch n := reads.Add(1); {
+			case n == hangs:
+				<-ctx.Done()
 				return nil, ctx.Err()
+			case n >= failsFrom:
+				return nil, errors.New("store is down")
 			}
-			return nil, failure
+			return nil, nil
 		}
 		w.verifier.now = time.Now
 		ctx, cancel := context.WithCancel(t.Context())
@@ -91,23 +95,21 @@ func TestWatch(t *testing.T) {
 		go func() { defer close(done); w.verifier.Watch(ctx) }()
 
 		synctest.Wait()
-		if reads != 1 {
-			t.Fatalf("%d reads at the start, want 1", reads)
-		}
 		first := w.verifier.revocations.Load()
-		time.Sleep(watchEvery + refreshTimeout - 1) // the bubble's clock, not ours
-		if got := w.verifier.revocations.Load(); reads != 2 || got != first {
-			t.Fatalf("%d reads, set replaced: %v; want the hanging second", reads, got != first)
+		time.Sleep(watchEvery + refreshTimeout - 1)
+		if got := w.verifier.revocations.Load(); reads.Load() != hangs || got != first {
+			t.Fatalf("%d reads, set replaced: %v; want one that hangs", reads.Load(), got != first)
 		}
-		time.Sleep(2 * watchEvery)
-		second := w.verifier.revocations.Load()
-		if reads < 3 || second == first {
-			t.Fatalf("%d reads: no set after the one that hung", reads)
+		time.Sleep(watchEvery + 1)
+		synctest.Wait()
+		last := w.verifier.revocations.Load()
+		if reads.Load() != failsFrom-1 || last == first {
+			t.Fatalf("%d reads, set replaced: %v; want two more after the one that hung", reads.Load(), last != first)
 		}
-		failure = errors.New("store is down")
 		time.Sleep(3 * watchEvery)
-		if w.verifier.revocations.Load().readAt.Sub(second.readAt) > watchEvery {
-			t.Error("a failed read replaced the warm set")
+		synctest.Wait()
+		if reads.Load() != failsFrom+2 || w.verifier.revocations.Load() != last {
+			t.Errorf("%d reads; a failed one must leave the warm set", reads.Load())
 		}
 		cancel()
 		<-done

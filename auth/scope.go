@@ -86,7 +86,7 @@ func (id *Identity) Buckets() (names []string, all bool) {
 
 // allows leaves the key aside. "*" counts for operators only, whatever a token says.
 func (id *Identity) allows(s *Scope, action, bucket string) bool {
-	if s.Bucket != bucket && (s.Bucket != anyBucket || !id.Operator) {
+	if s.Bucket == anyBucket && !id.Operator || s.Bucket != anyBucket && s.Bucket != bucket {
 		return false
 	}
 	return slices.Contains(s.Actions, action) || slices.Contains(s.Actions, anyAction)

@@ -3,6 +3,7 @@ package auth
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"net/url"
 	"strings"
 	"testing"
@@ -55,7 +56,7 @@ func newWorld(t testing.TB) *world {
 func (w *world) newVerifier(t testing.TB) *Verifier {
 	t.Helper()
 	v, err := NewVerifier(VerifierConfig{Issuer: testIssuer, Audience: testAudience, Region: testRegion,
-		SigningKeys: []SigningKey{w.signing}, MasterKeys: w.masters, Now: func() time.Time { return w.now },
+		SigningKeys: []SigningKey{w.signing}, MasterKeys: w.masters, Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler),
 		Revocations: func(context.Context) ([]Revocation, error) { return w.revoked, nil }})
 	if err != nil {
 		t.Fatal(err)
