@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Server is a server under test. It ends with the test that started it.
@@ -111,6 +113,10 @@ func (s *Server) Kill() {
 func (s *Server) Hang(t testing.TB) {
 	t.Helper()
 	if err := s.running.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	// The signal stops one thread after the other; the last might still answer.
+	if err := unix.Waitid(unix.P_PID, s.running.Process.Pid, nil, unix.WSTOPPED|unix.WNOWAIT, nil); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -6,12 +6,8 @@ import (
 	"crypto/rand"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"partway/tracking/mongo"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // open opens a database that nothing else uses. options are of the URI: while the server is away a test need not wait as
 // long as the store does by itself.

@@ -1,0 +1,85 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"partway/tracking"
+	"partway/tracking/redis"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func open(t *testing.T, url string) *redis.Sessions {
+	t.Helper()
+	s, err := redis.Open(redis.Config{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+var inAnHour = time.Now().Add(time.Hour)
+
+func reserve(ctx context.Context, s *redis.Sessions, p tracking.Part) error {
+	_, err := s.Reserve(ctx, "u1", p, 0, inAnHour)
+	return err
+}
+
+func TestOpenRefusesABadURLWithoutShowingItsPassword(t *testing.T) {
+	for _, c := range []struct{ name, url string }{
+		{"empty", ""},
+		{"scheme", "http://:hunter2@127.0.0.1:6379"},
+		{"port", "redis://:hunter2@127.0.0.1:port"},
+		{"escape", "redis://:hunter2%zz@127.0.0.1:6379"},
+		{"database", "redis://:hunter2@127.0.0.1:6379/first"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := redis.Open(redis.Config{URL: c.url})
+			if err == nil || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+func TestOpenNeedsNoServer(t *testing.T) {
+	s := open(t, "redis://127.0.0.1:1")
+	mustBeUnavailable(t, "Ping", func() error { return s.Ping(t.Context()) })
+}
+
+func TestCallerInAHurryNeedNotWaitForTheTimeout(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts, nobody answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	s, err := redis.Open(redis.Config{URL: "redis://" + silent.Addr().String(), Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	mustBeUnavailable(t, "Reserve", func() error { return reserve(ctx, s, tracking.Part{Number: 1}) })
+}
+
+func mustBeUnavailable(t *testing.T, name string, call func() error) {
+	t.Helper()
+	const bound = time.Second // the timeout is 250 ms; the rest is for a busy machine
+	started := time.Now()
+	err := call()
+	if took := time.Since(started); took > bound {
+		t.Errorf("%s took %v", name, took)
+	}
+	if !errors.Is(err, tracking.ErrUnavailable) {
+		t.Errorf("%s: error %v, want ErrUnavailable", name, err)
+	}
+}
