@@ -2,9 +2,17 @@ package tracking
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 )
+
+// noteQueue bounds the events that Note has taken and nothing has written yet.
+const noteQueue = 4096
 
 // WriterConfig of a Writer.
 type WriterConfig struct {
@@ -12,8 +20,8 @@ type WriterConfig struct {
 	ChainKey []byte        // of the batches' MACs
 	Gateway  string        // host name, into every event
 	SpoolDir string        // where batches wait while Trail is away; "" : no spool, Record fails instead
-	SpoolMax int64         // bytes; full: Record fails with ErrUnavailable
-	Window   time.Duration // how long a batch waits for company [2ms]
+	SpoolMax int64         // bytes of JSON; full: Record fails with ErrUnavailable
+	Window   time.Duration // how long a batch waits for company at most [2ms]
 	Timeout  time.Duration // of one AppendBatch [2s]
 	Log      *slog.Logger
 	Now      func() time.Time
@@ -21,23 +29,152 @@ type WriterConfig struct {
 
 // Writer is the one writer of this process's part of the audit trail. It groups events into batches, seals each and
 // stores it; while Trail is away batches go to the spool, unchanged, and from there to Trail in order once it is back.
-type Writer struct{ _ int }
+//
+// A batch is sealed into the chain once, under the next Seq, and from then on it is stored as it is or not at all: when an
+// append fails nobody knows whether it took effect, so neither its Seq nor its content may be used for anything else. The
+// Trail's (Writer, Seq) makes storing it again harmless. Three places can hold it:
+//
+//   - Trail, if it answers and no batch waits in the spool;
+//   - the spool otherwise, behind those that wait, so that Trail sees a writer's batches in order;
+//   - memory, if neither takes it. One batch at most: until it is stored no other is sealed, Record fails at once and Note
+//     waits. So the chain has no gap, and an event whose Record failed may still turn up in the trail.
+type Writer struct {
+	c       WriterConfig
+	id      string
+	spool   *spool        // nil without SpoolDir
+	writes  chan entry    // unbuffered: an event that was not received will not be written
+	notes   chan entry    //
+	queued  atomic.Int64  // events handed over and not stored
+	closing chan struct{} // closed by Close
+	ended   chan struct{} // closed when run has ended
 
-// NewWriter opens the spool (whose leftovers of earlier runs are drained first) and starts the writer's goroutine, which Close ends.
-func NewWriter(c WriterConfig) (*Writer, error) { panic("not yet") }
+	ctx  context.Context // of every append and of the drainer; ended by Close
+	stop context.CancelFunc
+
+	wake     chan struct{} // the spool has a batch
+	emptied  chan struct{} // the spool has none
+	draining atomic.Bool   // the drainer's last append succeeded
+	drained  chan struct{} // closed when the drainer has ended
+
+	closed atomic.Bool
+	lost   error // set by run before it ends
+
+	// Of the goroutine in run alone.
+	seq     int64
+	prev    []byte
+	last    time.Time // of the batch before: a writer's time does not run backwards
+	stuck   *Batch    // sealed, and stored nowhere for sure
+	company int       // callers that waited together in the batch before
+}
+
+// entry is an event on its way; done is nil for a note.
+type entry struct {
+	event Event
+	done  chan error
+}
+
+// NewWriter opens the spool (whose leftovers of earlier runs are drained first) and starts the writer's goroutines, which
+// Close ends.
+func NewWriter(c WriterConfig) (*Writer, error) {
+	switch {
+	case c.Trail == nil:
+		return nil, errors.New("audit writer: no trail given")
+	case len(c.ChainKey) == 0:
+		return nil, errors.New("audit writer: no chain key given")
+	case c.SpoolDir != "" && c.SpoolMax <= 0:
+		return nil, errors.New("audit writer: a spool needs a size")
+	}
+	if c.Window == 0 {
+		c.Window = 2 * time.Millisecond
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 2 * time.Second
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	w := &Writer{
+		c: c, id: newWriterID(),
+		writes: make(chan entry), notes: make(chan entry, noteQueue),
+		closing: make(chan struct{}), ended: make(chan struct{}),
+		wake: make(chan struct{}, 1), emptied: make(chan struct{}, 1), drained: make(chan struct{}),
+	}
+	if c.SpoolDir != "" {
+		var err error
+		if w.spool, err = openSpool(c.SpoolDir, c.SpoolMax); err != nil {
+			return nil, fmt.Errorf("audit writer: %w", err)
+		}
+	}
+	w.ctx, w.stop = context.WithCancel(context.Background())
+	go w.run()
+	go w.drain()
+	return w, nil
+}
+
+// newWriterID names one run of one process.
+func newWriterID() string {
+	var id [8]byte
+	rand.Read(id[:]) // never fails: it ends the program instead
+	return hex.EncodeToString(id[:])
+}
 
 // Record returns once e is durable: in the trail, or in the spool. ErrUnavailable if it can be in neither.
 // ctx bounds the waiting only; an event whose wait was cut short may still be written.
-func (w *Writer) Record(ctx context.Context, e Event) error { panic("not yet") }
+func (w *Writer) Record(ctx context.Context, e Event) error {
+	w.queued.Add(1)
+	waiting := entry{event: e, done: make(chan error, 1)}
+	select {
+	case w.writes <- waiting:
+	case <-ctx.Done():
+		w.queued.Add(-1)
+		return fmt.Errorf("record event: %w: %w", ErrUnavailable, context.Cause(ctx))
+	case <-w.ended:
+		w.queued.Add(-1)
+		return fmt.Errorf("record event: %w: writer is closed", ErrUnavailable)
+	}
+	select {
+	case err := <-waiting.done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("record event: %w: %w", ErrUnavailable, context.Cause(ctx))
+	}
+}
 
-// Note hands e over without waiting. When more than a bounded number wait, it blocks for its turn rather than lose one.
-func (w *Writer) Note(e Event) {}
+// Note hands e over without waiting. When more than a bounded number wait, it blocks for its turn rather than lose one. Not
+// to be called once Close has been.
+func (w *Writer) Note(e Event) {
+	w.queued.Add(1)
+	select {
+	case w.notes <- entry{event: e}:
+	case <-w.ended:
+		w.queued.Add(-1)
+		w.c.Log.Error("audit event lost: noted after the writer closed", "operation", e.Operation, "request_id", e.RequestID)
+	}
+}
 
-// Spooled is the number of batches that wait in the spool now; Queued of events not yet written anywhere.
-func (w *Writer) Spooled() int { panic("not yet") }
+// Spooled is the number of batches that wait in the spool now.
+func (w *Writer) Spooled() int { return w.spool.len() }
 
-// Queued is the number of events that wait to be written.
-func (w *Writer) Queued() int { panic("not yet") }
+// Queued is the number of events that are stored nowhere yet.
+func (w *Writer) Queued() int { return int(w.queued.Load()) }
 
-// Close writes what is queued and ends the goroutine.
-func (w *Writer) Close(ctx context.Context) error { panic("not yet") }
+// Close writes what was handed over before it and ends the goroutines; batches in the spool stay there for the next run.
+// When ctx ends first, appends under way are cut short. The error says how many events are lost.
+func (w *Writer) Close(ctx context.Context) error {
+	if w.closed.Swap(true) {
+		return errors.New("close audit writer: closed before")
+	}
+	close(w.closing)
+	select {
+	case <-w.ended:
+	case <-ctx.Done():
+		w.stop()
+		<-w.ended
+	}
+	w.stop()
+	<-w.drained
+	return errors.Join(w.lost, w.spool.close())
+}

@@ -1,0 +1,133 @@
+package tracking
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+
+	"go.etcd.io/bbolt"
+
+	"partway/tracking/internal/boltfile"
+)
+
+// SpoolFile is the name of the spool in WriterConfig.SpoolDir.
+const SpoolFile = "spool.db"
+
+var (
+	errSpoolFull = errors.New("spool is full")
+	spooled      = []byte("batches") // sequence number -> JSON of Batch
+)
+
+// spool is a queue of sealed batches on disk, in the order of arrival. One goroutine appends, one removes.
+type spool struct {
+	db    *bbolt.DB
+	max   int64
+	bytes atomic.Int64 // of the batches' JSON
+}
+
+func openSpool(dir string, max int64) (*spool, error) {
+	db, err := boltfile.Open(filepath.Join(dir, SpoolFile), spooled)
+	if err != nil {
+		return nil, err
+	}
+	s := &spool{db: db, max: max}
+	err = db.View(func(tx *bbolt.Tx) error {
+		return tx.Bucket(spooled).ForEach(func(_, value []byte) error {
+			s.bytes.Add(int64(len(value)))
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("read spool %s: %w", db.Path(), err), db.Close())
+	}
+	return s, nil
+}
+
+// len is read from the file each time, so that a write whose outcome is unknown is counted as what it was. 0 for a Writer
+// without a spool.
+func (s *spool) len() (n int) {
+	if s == nil {
+		return 0
+	}
+	// The one error is that the file is closed: nothing waits there for this process.
+	_ = s.db.View(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(spooled).Cursor()
+		first, _ := c.First()
+		if first == nil {
+			return nil
+		}
+		last, _ := c.Last()
+		n = int(binary.BigEndian.Uint64(last) - binary.BigEndian.Uint64(first) + 1)
+		return nil
+	})
+	return n
+}
+
+// append stores b durably at the end. errSpoolFull if that would take it past its size.
+func (s *spool) append(b *Batch) error {
+	value, err := json.Marshal(b)
+	if err != nil {
+		return fmt.Errorf("encode batch: %w", err)
+	}
+	if s.bytes.Load()+int64(len(value)) > s.max {
+		return errSpoolFull
+	}
+	err = s.db.Update(func(tx *bbolt.Tx) error {
+		bucket := tx.Bucket(spooled)
+		n, err := bucket.NextSequence()
+		if err != nil {
+			return err
+		}
+		return bucket.Put(binary.BigEndian.AppendUint64(nil, n), value)
+	})
+	if err != nil {
+		return fmt.Errorf("append to spool %s: %w", s.db.Path(), err)
+	}
+	s.bytes.Add(int64(len(value)))
+	return nil
+}
+
+// first reads the oldest batch; nil if there is none.
+func (s *spool) first() (b *Batch, err error) {
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		key, value := tx.Bucket(spooled).Cursor().First()
+		if key == nil {
+			return nil
+		}
+		b = new(Batch)
+		return json.Unmarshal(value, b)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read spool %s: %w", s.db.Path(), err)
+	}
+	return b, nil
+}
+
+// removeFirst drops the oldest batch.
+func (s *spool) removeFirst() error {
+	size := 0
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(spooled).Cursor()
+		key, value := c.First()
+		size = len(value)
+		if key == nil {
+			return nil
+		}
+		return c.Delete()
+	})
+	if err != nil {
+		return fmt.Errorf("remove from spool %s: %w", s.db.Path(), err)
+	}
+	s.bytes.Add(-int64(size))
+	return nil
+}
+
+func (s *spool) close() error {
+	if s == nil {
+		return nil
+	}
+	return s.db.Close()
+}

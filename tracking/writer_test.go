@@ -1,0 +1,236 @@
+package tracking
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unicode/utf8"
+)
+
+func TestRecordStampsEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trail := new(fakeTrail)
+		at := time.Date(2026, 3, 1, 13, 0, 0, 123_999_999, time.FixedZone("CET", 3600))
+		w := newWriter(t, WriterConfig{Trail: trail, Now: func() time.Time { return at }})
+		mustRecord(t, w, "UploadPart")
+		mustClose(t, w)
+		b := trail.all()[0]
+		e := b.Events[0]
+		want := Event{
+			ID: w.id + "-1-0", Time: time.Date(2026, 3, 1, 12, 0, 0, 123_000_000, time.UTC), Operation: "UploadPart",
+			Gateway: "gw1", Writer: w.id, Seq: 1,
+		}
+		if !reflect.DeepEqual(e, want) || b.Seq != 1 || b.Writer != w.id || !b.Time.Equal(e.Time) || len(w.id) != 16 {
+			t.Fatalf("batch %+v, want the event %+v", b, want)
+		}
+	})
+}
+
+func TestTimeDoesNotRunBackwards(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trail := new(fakeTrail)
+		now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+		w := newWriter(t, WriterConfig{Trail: trail, Now: func() time.Time { return now }})
+		mustRecord(t, w, "a")
+		now = now.Add(-time.Hour)
+		mustRecord(t, w, "b")
+		mustClose(t, w)
+		if a, b := trail.all()[0].Time, trail.all()[1].Time; b.Before(a) {
+			t.Fatalf("times %v, %v", a, b)
+		}
+	})
+}
+
+func TestLoneCallerWaitsForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWriter(t, WriterConfig{Trail: new(fakeTrail), Window: time.Second})
+		start := time.Now()
+		mustRecord(t, w, "a", "b", "c")
+		if waited := time.Since(start); waited != 0 {
+			t.Fatalf("waited %v", waited)
+		}
+		mustClose(t, w)
+	})
+}
+
+func TestCrowdSharesBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const crowd, rounds = 1200, 3
+		trail := new(fakeTrail)
+		w := newWriter(t, WriterConfig{Trail: trail})
+		for range rounds {
+			var wg sync.WaitGroup
+			for range crowd {
+				wg.Go(func() { mustRecord(t, w, "UploadPart") })
+			}
+			wg.Wait()
+		}
+		mustClose(t, w)
+		if got := len(trail.operations()); got != crowd*rounds {
+			t.Fatalf("%d events, want %d", got, crowd*rounds)
+		}
+		for _, b := range trail.all() {
+			if len(b.Events) > batchEvents {
+				t.Fatalf("a batch of %d events", len(b.Events))
+			}
+		}
+		if got := len(trail.all()); got > rounds*20 {
+			t.Fatalf("%d batches for %d events", got, crowd*rounds)
+		}
+	})
+}
+
+func TestBatchIsBoundedInBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trail := new(fakeTrail)
+		w := newWriter(t, WriterConfig{Trail: trail})
+		for range 300 {
+			w.Note(Event{UserAgent: strings.Repeat("x", 16<<10)})
+		}
+		mustClose(t, w)
+		for _, b := range trail.all() {
+			size := 0
+			for _, e := range b.Events {
+				size += len(e.UserAgent)
+			}
+			if size > 1<<20 {
+				t.Fatalf("a batch of %d bytes", size)
+			}
+		}
+		if got := len(trail.operations()); got != 300 {
+			t.Fatalf("%d events, want 300", got)
+		}
+	})
+}
+
+func TestNotesAreWrittenWithoutWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trail := new(fakeTrail)
+		w := newWriter(t, WriterConfig{Trail: trail})
+		w.Note(Event{Operation: "GetObject"})
+		w.Note(Event{Operation: "HeadObject"})
+		if w.Queued() != 2 {
+			t.Fatalf("queued %d, want 2", w.Queued())
+		}
+		time.Sleep(3 * time.Millisecond)
+		synctest.Wait()
+		wantOperations(t, trail, "GetObject", "HeadObject")
+		if w.Queued() != 0 || len(trail.all()) != 1 {
+			t.Fatalf("queued %d, batches %d", w.Queued(), len(trail.all()))
+		}
+		mustClose(t, w)
+	})
+}
+
+func TestCloseWritesWhatWasHandedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trail := new(fakeTrail)
+		w := newWriter(t, WriterConfig{Trail: trail})
+		for range 1234 {
+			w.Note(Event{Operation: "x"})
+		}
+		mustClose(t, w)
+		if got := len(trail.operations()); got != 1234 || w.Queued() != 0 {
+			t.Fatalf("%d events, %d queued", got, w.Queued())
+		}
+		if err := w.Record(t.Context(), Event{}); !errors.Is(err, ErrUnavailable) {
+			t.Fatalf("record after close: %v", err)
+		}
+		if err := w.Close(t.Context()); err == nil {
+			t.Fatal("closed twice")
+		}
+	})
+}
+
+func TestCloseCutsAHangingTrailShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trail := new(fakeTrail)
+		trail.from(hanging)
+		w := newWriter(t, WriterConfig{Trail: trail, Timeout: time.Hour})
+		w.Note(Event{Operation: "a"})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		err := w.Close(ctx)
+		if err == nil || !strings.Contains(err.Error(), "1 audit events lost") {
+			t.Fatalf("close: %v", err)
+		}
+		if took := time.Since(start); took != time.Second {
+			t.Fatalf("took %v", took)
+		}
+	})
+}
+
+func TestRecordGivesUpWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trail := new(fakeTrail)
+		trail.from(hanging)
+		w := newWriter(t, WriterConfig{Trail: trail, Timeout: time.Minute})
+		taken := make(chan error, 1)
+		go func() { taken <- w.Record(t.Context(), Event{Operation: "taken"}) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := w.Record(ctx, Event{Operation: "not taken"}); !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("record: %v", err)
+		}
+		trail.from(stored)
+		if err := <-taken; !errors.Is(err, ErrUnavailable) {
+			t.Fatalf("record of a trail that hangs: %v", err)
+		}
+		mustClose(t, w)
+		wantOperations(t, trail, "taken")
+		if w.Queued() != 0 {
+			t.Fatalf("queued %d", w.Queued())
+		}
+	})
+}
+
+func TestEveryStringIsMadeValid(t *testing.T) {
+	var e Event
+	v := reflect.ValueOf(&e).Elem()
+	given := map[string]bool{"ID": true, "Gateway": true, "Writer": true} // by the Writer
+	for i := range v.NumField() {
+		if v.Field(i).Kind() == reflect.String {
+			v.Field(i).SetString("a\xffb")
+		}
+	}
+	clean(&e)
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Name
+		if v.Field(i).Kind() == reflect.String && !given[name] && !utf8.ValidString(v.Field(i).String()) {
+			t.Errorf("%s keeps bytes that are not UTF-8", name)
+		}
+	}
+}
+
+func TestNewWriterChecksItsConfig(t *testing.T) {
+	dir := t.TempDir()
+	busy := newWriter(t, WriterConfig{Trail: new(fakeTrail), SpoolDir: dir, SpoolMax: 1 << 20})
+	defer mustClose(t, busy)
+	for _, c := range []struct {
+		name, want string
+		config     WriterConfig
+	}{
+		{"no trail", "no trail", WriterConfig{ChainKey: chainKey}},
+		{"no key", "no chain key", WriterConfig{Trail: new(fakeTrail)}},
+		{"no spool size", "needs a size", WriterConfig{Trail: new(fakeTrail), ChainKey: chainKey, SpoolDir: t.TempDir()}},
+		{
+			"a spool in use", fmt.Sprintf("%s: another partway process uses it", filepath.Join(dir, SpoolFile)),
+			WriterConfig{Trail: new(fakeTrail), ChainKey: chainKey, SpoolDir: dir, SpoolMax: 1 << 20},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := NewWriter(c.config); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("error %v, want one with %q", err, c.want)
+			}
+		})
+	}
+}
