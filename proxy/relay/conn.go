@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"sync/atomic"
 	"time"
 )
@@ -112,9 +111,6 @@ func (c *Conn) readFirst(p []byte) (int, error) {
 }
 
 func (c *Conn) readBody(p []byte) (int, error) {
-	if c.pace.slow() {
-		return 0, os.ErrDeadlineExceeded
-	}
 	began := time.Now()
 	c.readUntil(began.Add(c.pace.limit()))
 	n, err := c.Conn.Read(p)

@@ -96,10 +96,14 @@ func TestEarlyRefusalBeforeTheBodyIsRelayed(t *testing.T) {
 }
 
 func TestEarlyRefusalDuringTheBodyIsRelayed(t *testing.T) {
-	for _, framing := range []string{"spliced", "chunked"} {
+	for _, framing := range []string{"spliced", "chunked", "TLS"} {
 		t.Run(framing, func(t *testing.T) {
 			f := newFake(t, nil, refusing(1<<20))
-			g := newGateway(t, StorageConfig{Address: f.address}, Config{}, nil)
+			conf := Config{}
+			if framing == "TLS" {
+				conf.TLS = testCertificate()
+			}
+			g := newGateway(t, StorageConfig{Address: f.address}, conf, nil)
 			c := g.dial()
 			coding := fmt.Sprintf("Content-Length: %d\r\n", fiveGiB)
 			if framing == "chunked" {

@@ -41,6 +41,7 @@ type gateway struct {
 	address  string
 	tls      *tls.Config // of its clients; nil: plain
 	storage  *Storage
+	hoards   bool        // ReduceMemoryUsage is off: fasthttp keeps its reader
 	results  chan result // of every Put
 	panics   chan any
 	in, out  counter
@@ -90,7 +91,7 @@ func newGateway(t *testing.T, s StorageConfig, c Config, change func(*gateway)) 
 		g.tls = &tls.Config{InsecureSkipVerify: true}
 	}
 	server := &fasthttp.Server{
-		Handler: g.handle, HeaderReceived: Intake, KeepHijackedConns: true, ReduceMemoryUsage: true,
+		Handler: g.handle, HeaderReceived: Intake, KeepHijackedConns: true, ReduceMemoryUsage: !g.hoards,
 		ReadBufferSize: 16 << 10, MaxIdleWorkerDuration: time.Millisecond, Logger: silent{},
 	}
 	served := make(chan error, 1)

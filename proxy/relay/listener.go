@@ -27,11 +27,10 @@ type Listener struct {
 	config    Config
 	conns     chan *Conn    // unbuffered, so that none is left behind in it when done is closed
 	done      chan struct{} // closed when no more connections are accepted
+	closing   sync.Once
 	accepting sync.WaitGroup
 
 	mu        sync.Mutex
-	closed    bool
-	failure   error // of the accept loop
 	draining  bool
 	sockets   map[*socket]struct{}
 	perIP     map[netip.Addr]int
@@ -68,7 +67,7 @@ func (l *Listener) acceptLoop() {
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {
-			l.stop(net.ErrClosed)
+			l.stop()
 			return
 		}
 		// Out of file descriptors, most likely: it passes, and the connections that are there must be served meanwhile.
@@ -109,15 +108,13 @@ func (l *Listener) Accept() (net.Conn, error) {
 	case c := <-l.conns:
 		return c, nil
 	case <-l.done:
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return nil, l.failure
+		return nil, net.ErrClosed // fasthttp knows it as the end
 	}
 }
 
 // Close stops accepting. Connections live on.
 func (l *Listener) Close() error {
-	l.stop(net.ErrClosed)
+	l.stop()
 	err := l.Listener.Close()
 	l.accepting.Wait()
 	if errors.Is(err, net.ErrClosed) {
@@ -126,14 +123,7 @@ func (l *Listener) Close() error {
 	return err
 }
 
-func (l *Listener) stop(failure error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.closed {
-		l.closed, l.failure = true, failure
-		close(l.done)
-	}
-}
+func (l *Listener) stop() { l.closing.Do(func() { close(l.done) }) }
 
 // Shutdown stops accepting, closes idle connections, lets requests, exchanges and lingering closes under way finish until
 // ctx ends, then closes what is left and returns why ctx ended.

@@ -15,10 +15,10 @@ func newPace(c *Config) pace {
 	return pace{idle: c.IdleTimeout, need: int64(float64(c.MinRate) * c.IdleTimeout.Seconds())}
 }
 
-// limit is how long the next read may wait.
+// limit is how long the next read may wait: no time at all once the pace is slow.
 func (p *pace) limit() time.Duration {
 	if p.got < p.need {
-		return max(p.idle-p.waited, time.Millisecond)
+		return p.idle - p.waited
 	}
 	return p.idle
 }

@@ -148,7 +148,7 @@ func (p *pump) splice() error {
 		if err := p.spliceOnce(); err != nil {
 			return err
 		}
-		if conn.pace.slow() {
+		if !body.ended && conn.pace.slow() {
 			if err := p.tryBacklog(); err != nil {
 				return err
 			}

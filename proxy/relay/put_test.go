@@ -87,7 +87,7 @@ func TestPipelinedRequestSurvivesThePut(t *testing.T) {
 	for _, size := range []int{0, 1, 100, 15 << 10, 16 << 10, 17 << 10, 400 << 10} {
 		for _, coding := range []string{"length", "chunked"} {
 			t.Run(fmt.Sprintf("%d bytes by %s", size, coding), func(t *testing.T) {
-				g := newGateway(t, StorageConfig{Address: f.address}, Config{}, nil)
+				g := newGateway(t, StorageConfig{Address: f.address}, Config{}, func(g *gateway) { g.hoards = size%2 == 0 })
 				c, body := g.dial(), pattern(size)
 				put := fmt.Sprintf("PUT /a HTTP/1.1\r\nHost: gw\r\nContent-Length: %d\r\n\r\n%s", size, body)
 				if coding == "chunked" {

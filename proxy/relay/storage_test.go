@@ -105,6 +105,22 @@ func TestUnaskedAnswerEndsTheConnection(t *testing.T) {
 	}
 }
 
+// The same in one segment, where no look at an idle connection would come in time.
+func TestSurplusAfterAnAnswerEndsTheConnection(t *testing.T) {
+	near, far := net.Pipe()
+	defer near.Close()
+	go func() {
+		_, _ = io.WriteString(far, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 418 Teapot\r\nContent-Length: 0\r\n\r\n")
+		_ = far.Close()
+	}()
+	k := &link{Conn: near, storage: NewStorage(StorageConfig{})}
+	turn := k.begin("PUT", func() {})
+	limited := &io.LimitedReader{R: near}
+	if k.readTurn(limited, bufio.NewReader(limited)) || !turn.last || turn.answer.Status != 200 {
+		t.Errorf("the connection would be used again after %+v", turn.answer)
+	}
+}
+
 func TestConnectionsAreReusedOnlyWhenStorageAgrees(t *testing.T) {
 	tests := []struct {
 		name, answer string
