@@ -4,7 +4,10 @@
 #
 #   secantusdb         Python, on WiredTiger, MongoDB's own storage engine. Presents itself as a replica set of one.
 #                      GPL-2.0: a process beside the tests, never a part of what is built. All its releases are betas.
-#   mongo-java-server  Java, on H2. Presents itself as a standalone server.
+#   mongo-java-server  Java, on H2. Presents itself as a standalone server, without retryable writes. Compares strings by their
+#                      UTF-16 units, not their UTF-8 bytes, and has to be told to claim a version the Go driver talks to.
+#
+# Neither has elections or waits for a disk: what a majority or a journal promises is tested on a real MongoDB alone.
 #
 # Needs python3 (with venv), java and javac 17 or later, and mvn. Does nothing when all is there.
 set -euo pipefail
@@ -18,6 +21,10 @@ python_packages=(
   pymongo==4.20.0 s2sphere==0.2.5 shapely==2.2.0 python-dateutil==4.0.0 numpy==2.4.6 dnspython==2.9.2
 )
 java_version=1.47.0
+
+for tool in python3 java javac mvn; do
+  command -v "$tool" >/dev/null || { echo "deps: no $tool; apt-get install python3-venv openjdk-17-jdk-headless maven" >&2; exit 1; }
+done
 
 say() { printf 'deps: %s\n' "$*"; }
 

@@ -72,7 +72,7 @@ func (s *Server) Start(t testing.TB) {
 	}
 	ended := make(chan struct{})
 	go func() {
-		c.Wait() // how it ended is in the log
+		_ = c.Wait() // how it ended is in the log
 		close(ended)
 	}()
 	s.running, s.ended = c, ended
@@ -104,7 +104,7 @@ func (s *Server) await() error {
 // Kill ends the server as a crash would, and waits for its end.
 func (s *Server) Kill() {
 	if s.running != nil {
-		s.running.Process.Kill() // an error says that it has ended by itself
+		_ = s.running.Process.Kill() // an error says that it has ended by itself
 		<-s.ended
 	}
 }
