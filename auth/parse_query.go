@@ -13,7 +13,7 @@ import (
 // maxPresignSeconds is S3's: one week.
 const maxPresignSeconds = 604800
 
-// The parameters that authentication reads, in S3's spelling.
+// The parameters that authentication reads. In whatever case it comes, each is one parameter.
 const (
 	paramAlgorithm = iota
 	paramCredential
@@ -83,9 +83,6 @@ func (q *query) add(name, value string) error {
 }
 
 func (q *query) set(i int, name, value string) error {
-	if name != paramNames[i] {
-		return fmt.Errorf("%w: the query must spell %s so", ErrMalformed, paramNames[i])
-	}
 	if q.has[i] {
 		return fmt.Errorf("%w: the query has %s twice", ErrMalformed, name)
 	}

@@ -55,6 +55,9 @@ func TestSealedIDsAreNotMalleable(t *testing.T) {
 		}
 	}
 	flips(id, refused)
+	for _, storageID := range []string{"1", "22", "333"} { // one for each number of spare bits
+		spareBits(s.Seal(UploadRef{Backend: "main", StorageID: storageID}, "uploads", "acme/x"), refused)
+	}
 	raw, err := base64.RawURLEncoding.DecodeString(id)
 	if err != nil {
 		t.Fatal(err)

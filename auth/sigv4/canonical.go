@@ -136,8 +136,8 @@ func (w *work) appendNames(dst []byte, separator string) []byte {
 	return dst
 }
 
-// appendTrimmed appends a header value without outer whitespace, inner runs of it made one space, as botocore, MinIO and
-// aws-c-auth do (the Go SDK leaves tabs alone, which no server then accepts).
+// appendTrimmed appends a header value without outer whitespace, inner runs of it made one space. Tabs count as
+// whitespace, as in botocore; the Go SDK knows spaces only, and the two differ on a value with an inner tab.
 func appendTrimmed(dst []byte, value string) []byte {
 	start := len(dst)
 	for i := range len(value) {

@@ -48,11 +48,11 @@ func (c *Chunks) follow(algorithm, headers string, hash [32]byte, signature stri
 	c.buf = append(append(c.buf, c.previous...), '\n')
 	c.buf = hex.AppendEncode(append(c.buf, headers...), hash[:])
 	sum := mac(c.key[:], c.buf)
-	want := hex.AppendEncode(c.previous[:0], sum[:])
+	want := hex.AppendEncode(c.buf[:0], sum[:])
 	if subtle.ConstantTimeCompare(want, []byte(signature)) != 1 {
 		c.previous = nil
 		return false
 	}
-	c.previous = want
+	c.previous = append(c.previous[:0], want...)
 	return true
 }
