@@ -337,7 +337,7 @@ func TestCancelEndsEveryWait(t *testing.T) {
 
 func TestAnswersThatCannotBeRelayed(t *testing.T) {
 	tests := map[string]string{
-		"101":           "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+		"101":           "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
 		"too large":     fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", 1<<20+1, pattern(1<<20+1)),
 		"endless":       strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 200_000),
 		"not HTTP":      "SSH-2.0-x\r\n",
