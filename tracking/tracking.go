@@ -203,8 +203,8 @@ type Trail interface {
 	// AppendBatch stores b durably. Idempotent: a batch with the same (Writer, Seq) is already stored and that is success.
 	AppendBatch(ctx context.Context, b *Batch) error
 	// Events returns a page of single events, oldest first (Time, Writer, Seq, place in the batch), and the next page's cursor
-	// ("" at the end). A page may hold fewer than Limit, even none, before the end. Batches appended meanwhile with a later Time neither repeat nor hide others; one with an earlier Time (a
-	// spool that drained) is seen if the cursor has not passed it.
+	// ("" at the end). A page may hold fewer than Limit, even none, before the end. Batches appended meanwhile with a later Time
+	// neither repeat nor hide others; one with an earlier Time (a spool that drained) is seen if the cursor has not passed it.
 	Events(ctx context.Context, q EventQuery) (page []Event, next string, err error)
 }
 
