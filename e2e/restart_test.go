@@ -59,6 +59,11 @@ func TestDemoKeepsItsDirectoryAndEndsItsStorage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
 	n := s.NewTenant(t)
 	path, content := file(t, 9*mib)
 	n.Aws(t, "s3", "cp", "--only-show-errors", path, "s3://"+harness.Bucket+"/"+n.Prefix+"kept")
@@ -79,11 +84,6 @@ func TestDemoKeepsItsDirectoryAndEndsItsStorage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := again.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
 	*s = *again
 	n.Tap.Retarget(s.Gateway.Addr())
 	back := filepath.Join(t.TempDir(), "back")
