@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"testing"
+	"time"
 
 	"partway/auth"
+	"partway/auth/sigv4"
 )
 
 type scope = auth.Scope
@@ -16,6 +18,10 @@ func scopeOf(prefix string, change func(*scope)) scope {
 	change(&s)
 	return s
 }
+
+func identityUntil(t time.Time) *auth.Identity { return &auth.Identity{ExpiresAt: t} }
+
+func header(name, value string) sigv4.Header { return sigv4.Header{Name: name, Value: value} }
 
 func newAuthority(t *testing.T) (*auth.Verifier, *auth.Issuer, *auth.Sealer) {
 	t.Helper()

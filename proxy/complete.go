@@ -57,7 +57,7 @@ func (g *Gateway) completeMultipartUpload(_ context.Context, r *Request) (*Respo
 		resp, err := g.guarded(r, func() (*Response, error) { return g.complete(ctx, c) })
 		done <- lateAnswer{resp, err}
 	})
-	patience := time.NewTimer(completePatience)
+	patience := time.NewTimer(g.patience)
 	defer patience.Stop()
 	select {
 	case a := <-done:
