@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -173,7 +174,7 @@ func TestConnectionsOfOneAddressAreCapped(t *testing.T) {
 		t.Error("the third connection was served")
 	}
 	_ = first.Close()
-	for { // its place is free once the gateway saw it close
+	for until := time.Now().Add(patience); time.Now().Before(until); { // its place is free once the gateway saw it close
 		c := g.dial()
 		_, err := io.WriteString(c, "GET /a HTTP/1.1\r\nHost: gw\r\n\r\n")
 		if b, _ := c.r.ReadString('\n'); err == nil && strings.Contains(b, "200") {
@@ -181,17 +182,21 @@ func TestConnectionsOfOneAddressAreCapped(t *testing.T) {
 		}
 		_ = c.Close()
 	}
+	t.Error("the place of a closed connection stays taken")
 }
 
 // holding is a storage that answers once it is let go.
-func holding(t *testing.T) (f *fake, arrived, release chan struct{}) {
-	arrived, release = make(chan struct{}), make(chan struct{})
-	return newFake(t, nil, func(f *fake, c net.Conn, r *bufio.Reader) {
+func holding(t *testing.T) (f *fake, arrived chan struct{}, release func()) {
+	arrived, released := make(chan struct{}), make(chan struct{})
+	f = newFake(t, nil, func(f *fake, c net.Conn, r *bufio.Reader) {
 		f.read(c, r)
 		close(arrived)
-		<-release
+		<-released
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-	}), arrived, release
+	})
+	release = sync.OnceFunc(func() { close(released) })
+	t.Cleanup(release)
+	return f, arrived, release
 }
 
 func TestShutdownLetsTransfersFinish(t *testing.T) {
@@ -202,7 +207,7 @@ func TestShutdownLetsTransfersFinish(t *testing.T) {
 	idle.expect(200)
 	put(busy, "hello")
 	within(t, arrived, "request")
-	down := make(chan error)
+	down := make(chan error, 1)
 	go func() { down <- g.listener.Shutdown(context.Background()) }()
 	idle.expectEnd() // so it has begun
 	if c, err := net.Dial("tcp", g.address); err == nil {
@@ -214,7 +219,7 @@ func TestShutdownLetsTransfersFinish(t *testing.T) {
 		t.Fatalf("shutdown returned %v before the transfer ended", err)
 	default:
 	}
-	close(release)
+	release()
 	resp, _ := busy.answer()
 	if resp.StatusCode != 200 || !resp.Close {
 		t.Errorf("status %d, close %v; want 200 and a close", resp.StatusCode, resp.Close)
@@ -225,8 +230,7 @@ func TestShutdownLetsTransfersFinish(t *testing.T) {
 }
 
 func TestShutdownCutsWhatIsLeft(t *testing.T) {
-	f, arrived, release := holding(t)
-	defer close(release)
+	f, arrived, _ := holding(t)
 	base, cancelPut := context.WithCancel(t.Context())
 	g := newGateway(t, StorageConfig{Address: f.address}, Config{}, func(g *gateway) { g.ctx = base })
 	c := g.dial()
@@ -252,7 +256,7 @@ func TestGivenBackToAClosedListener(t *testing.T) {
 	if err := g.listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	close(release)
+	release()
 	c.expect(200)
 	c.expectEnd()
 	g.result()
@@ -288,7 +292,7 @@ func TestShutdownWaitsForLingeringCloses(t *testing.T) {
 		c.expect(307)
 		c.expectEnd() // by FIN; the other direction is still open
 		c.send("%s", pattern(1<<20))
-		down := make(chan error)
+		down := make(chan error, 1)
 		go func() { down <- g.listener.Shutdown(context.Background()) }()
 		c.send("%s", pattern(1<<20))
 		_ = c.Close()
