@@ -31,6 +31,8 @@ var tenantActions = []string{
 	"s3:ListMultipartUploadParts", "s3:ListBucketMultipartUploads", "s3:GetBucketLocation",
 }
 
+var errStorageEnded = errors.New("the demo's storage ended by itself")
+
 type demoFlags struct {
 	dir, listen, readyFile string
 	resume                 bool
@@ -54,8 +56,8 @@ func newDemo() *cobra.Command {
 }
 
 func runDemo(parent context.Context, out io.Writer, f *demoFlags) (err error) {
-	if _, _, err := net.SplitHostPort(f.listen); err != nil {
-		return usagef("--listen %q is not HOST:PORT", f.listen)
+	if err := checkListen(f.listen); err != nil {
+		return err
 	}
 	if err := removeReady(f.readyFile); err != nil {
 		return err
@@ -79,7 +81,7 @@ func runDemo(parent context.Context, out io.Writer, f *demoFlags) (err error) {
 	defer cancel(nil)
 	go func() {
 		<-objects.ended // at the latest when it is closed
-		cancel(errors.New("the demo's storage ended"))
+		cancel(errStorageEnded)
 	}()
 
 	c.Server.Listen, c.DataDir = f.listen, filepath.Join(dir, "data")
@@ -101,8 +103,8 @@ func runDemo(parent context.Context, out io.Writer, f *demoFlags) (err error) {
 		}
 		return session.print(out)
 	})
-	if cause := context.Cause(ctx); err == nil && ctx.Err() != nil && !errors.Is(cause, context.Canceled) {
-		return cause
+	if errors.Is(context.Cause(ctx), errStorageEnded) {
+		return errors.Join(errStorageEnded, err)
 	}
 	return err
 }

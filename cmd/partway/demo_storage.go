@@ -43,7 +43,8 @@ func startStorage(ctx context.Context, dir, region, bucket string) (*demoStorage
 		return nil, err
 	}
 	told := childConfig{
-		Listen: address, Region: region, AccessKeyID: "demo" + rand.Text()[:12], SecretAccessKey: rand.Text(),
+		// The id owns the bucket, also in the next run on this directory; the secret is new in each.
+		Listen: address, Region: region, AccessKeyID: "demo-storage", SecretAccessKey: rand.Text(),
 		Objects: filepath.Join(dir, "objects"), SideCar: filepath.Join(dir, "metadata"),
 	}
 	yes := true

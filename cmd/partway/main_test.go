@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -31,6 +33,7 @@ func TestCommandLine(t *testing.T) {
 			env.Defer(fake.Close)
 			env.Setenv("PARTWAY_ENDPOINT", fake.URL)
 			env.Setenv("PARTWAY_TOKEN", "operator-token")
+			env.Setenv("BUSY", strings.TrimPrefix(fake.URL, "http://"))
 			env.Setenv("HOME", env.WorkDir)
 			return nil
 		},
@@ -47,6 +50,36 @@ func TestCommandLine(t *testing.T) {
 				}
 				if strconv.Itoa(status) != args[0] {
 					ts.Fatalf("exit status %d, want %s", status, args[0])
+				}
+			},
+			// await FILE TEXT: until the file is there with that text in it.
+			"await": func(ts *testscript.TestScript, _ bool, args []string) {
+				file, patience := ts.MkAbs(args[0]), time.After(30*time.Second)
+				look := time.NewTicker(10 * time.Millisecond)
+				defer look.Stop()
+				for {
+					if text, err := os.ReadFile(file); err == nil && strings.Contains(string(text), args[1]) {
+						return
+					}
+					select {
+					case <-look.C:
+					case <-patience:
+						ts.Fatalf("%s with %q did not appear", args[0], args[1])
+					}
+				}
+			},
+			// ready FILE: sets READY_<KEY> for each text in the ready file, READY_TENANT_<KEY> for those of its tenant and so on.
+			"ready": func(ts *testscript.TestScript, _ bool, args []string) {
+				var said map[string]any
+				ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &said))
+				for key, value := range said {
+					inner, ok := value.(map[string]any)
+					if !ok {
+						ts.Setenv("READY_"+strings.ToUpper(key), fmt.Sprint(value))
+					}
+					for name, text := range inner {
+						ts.Setenv("READY_"+strings.ToUpper(key+"_"+name), fmt.Sprint(text))
+					}
 				}
 			},
 			// endpoint FILE: writes the gateway's URL wherever the file says @GATEWAY@.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -23,6 +24,9 @@ func newServe() *cobra.Command {
 			"config.example.yaml explains the configuration.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkListen(listen); err != nil {
+				return err
+			}
 			c, err := config.Load(file, os.Environ())
 			if err != nil {
 				return &usageError{err}
@@ -46,6 +50,14 @@ func newServe() *cobra.Command {
 	cmd.Flags().StringVar(&listen, "listen", "", "HOST:PORT in place of server.listen; port 0 takes a free one")
 	cmd.Flags().StringVar(&readyFile, "ready-file", "", "file that is written, as JSON, once everything answers")
 	return cmd
+}
+
+// checkListen refuses what is no address for --listen; "" is none.
+func checkListen(address string) error {
+	if _, _, err := net.SplitHostPort(address); address != "" && err != nil {
+		return usagef("--listen %q is not HOST:PORT", address)
+	}
+	return nil
 }
 
 // untilSignal ends its context at the first SIGTERM or SIGINT. From then on a signal does what it does by default: it kills.

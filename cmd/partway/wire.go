@@ -29,41 +29,43 @@ import (
 const spoolMax = 256 << 20
 
 // open puts a gateway together: the one place where that happens. On an error nothing is left open.
-func open(ctx context.Context, c *config.Config, log *slog.Logger) (s *server, err error) {
-	s = &server{config: c, log: log}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.closers.close())
-			s = nil
-		}
-	}()
+func open(ctx context.Context, c *config.Config, log *slog.Logger) (*server, error) {
+	s := &server{config: c, log: log}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.closers.close())
+	}
+	return s, nil
+}
+
+func (s *server) open(ctx context.Context) error {
+	c := s.config
 	if err := s.listen(); err != nil {
-		return nil, err
+		return err
 	}
 	probes := map[string]func(context.Context) error{}
 	sessions, err := s.openStores(ctx, probes)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	// After the store, whose lock keeps a second gateway from this data directory.
 	if s.authority, err = newAuthority(c); err != nil {
-		return nil, err
+		return err
 	}
 	writer, err := s.openTrail()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	backends, err := s.openBackends(probes)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	tlsConfig, err := serverTLS(c.Server.TLS)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	verifier, err := s.watchRevocations()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -91,12 +93,12 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (s *server, e
 		HeaderBytes: c.Limits.HeaderBytes,
 
 		Relay:    relay.Config{MinRate: c.Limits.MinRate, TLS: tlsConfig},
-		Log:      log,
+		Log:      s.log,
 		Registry: registry,
 		Now:      time.Now,
 		Probes:   probes,
 	})
-	return s, err
+	return err
 }
 
 // listen comes first: a busy port should be said before anything is made or connected to.
