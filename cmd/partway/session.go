@@ -39,12 +39,21 @@ func commandName() string {
 	if err != nil {
 		return "partway"
 	}
+	found, err := exec.LookPath("partway")
+	if err != nil {
+		found = "" // not on the PATH
+	}
+	return commandNameOf(self, found)
+}
+
+// commandNameOf: self is the running binary, found the one that the shell would run for "partway", if any.
+func commandNameOf(self, found string) string {
 	for element := range strings.SplitSeq(filepath.ToSlash(self), "/") {
 		if strings.HasPrefix(element, "go-build") {
 			return "go run ./cmd/partway"
 		}
 	}
-	if found, err := exec.LookPath("partway"); err == nil && found == self {
+	if found == self {
 		return "partway"
 	}
 	return quoted(self)

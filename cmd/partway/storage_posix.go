@@ -20,16 +20,12 @@ func serveObjects(ctx context.Context, c *childConfig) error {
 			return err
 		}
 	}
-	opts := posix.PosixOpts{CopyObjectThreshold: 5 << 30} // S3's own limit; zero refuses every copy
-	var metadata meta.MetadataStorer = meta.XattrMeta{}
-	if !hasXattrs(c.Objects) {
-		sidecar, err := meta.NewSideCar(c.SideCar)
-		if err != nil {
-			return fmt.Errorf("metadata beside the objects: %w", err)
-		}
-		metadata, opts.SideCarDir = sidecar, c.SideCar
+	metadata, sideCarDir, err := metadataOf(c)
+	if err != nil {
+		return err
 	}
-	backend, err := posix.New(c.Objects, metadata, opts)
+	// The threshold is S3's own; zero refuses every copy.
+	backend, err := posix.New(c.Objects, metadata, posix.PosixOpts{CopyObjectThreshold: 5 << 30, SideCarDir: sideCarDir})
 	if err != nil {
 		return err
 	}
@@ -44,6 +40,18 @@ func serveObjects(ctx context.Context, c *childConfig) error {
 		MaxRequests:       512,
 		MultipartMaxParts: 10000,
 	})
+}
+
+// metadataOf keeps the objects' metadata in extended attributes where the filesystem has them, else in files beside.
+func metadataOf(c *childConfig) (metadata meta.MetadataStorer, sideCarDir string, err error) {
+	if hasXattrs(c.Objects) {
+		return meta.XattrMeta{}, "", nil
+	}
+	beside, err := meta.NewSideCar(c.SideCar)
+	if err != nil {
+		return nil, "", fmt.Errorf("metadata beside the objects: %w", err)
+	}
+	return beside, c.SideCar, nil
 }
 
 // hasXattrs finds out by writing one: some filesystems answer reads and refuse writes.
