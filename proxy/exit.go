@@ -158,7 +158,7 @@ func (r *Request) writes() bool {
 // write sends an answer through fasthttp. A body of the client's that nobody read makes the connection close, lingering.
 func (g *Gateway) write(c *fiber.Ctx, r *Request, resp *Response) {
 	res := c.Response()
-	if r.Method == http.MethodPut && r.Head.HasBody() {
+	if r.unread {
 		c.Context().SetConnectionClose()
 		if conn, ok := c.Context().Conn().(*relay.Conn); ok {
 			conn.Linger()

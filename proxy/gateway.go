@@ -64,8 +64,9 @@ type Gateway struct {
 	cancel context.CancelCauseFunc
 
 	mu       sync.Mutex
-	listener *relay.Listener
-	running  sync.WaitGroup // Completes that go on without their client, and the writer of refusals
+	listener *relay.Listener // nil until Serve
+	stopped  bool            // Shutdown was called
+	running  sync.WaitGroup  // Completes that go on without their client, and the writer of refusals
 }
 
 var errShutdown = errors.New("the gateway is shutting down")
@@ -119,11 +120,15 @@ func (g *Gateway) newApp() *fiber.App {
 
 // Serve answers on l, which it owns, until Shutdown; then it returns nil.
 func (g *Gateway) Serve(l net.Listener) error {
-	listener := relay.NewListener(l, g.Relay)
 	g.mu.Lock()
+	if g.stopped { // a signal came first
+		g.mu.Unlock()
+		return l.Close()
+	}
+	listener := relay.NewListener(l, g.Relay)
 	g.listener = listener
-	g.mu.Unlock()
 	g.running.Go(func() { g.refusals.run(g.base, g.Writer) })
+	g.mu.Unlock()
 	err := g.app.Listener(listener)
 	if g.base.Err() != nil || errors.Is(err, net.ErrClosed) {
 		return nil
@@ -134,6 +139,7 @@ func (g *Gateway) Serve(l net.Listener) error {
 // Shutdown stops accepting, lets requests and transfers finish until ctx ends, then closes what is left.
 func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.mu.Lock()
+	g.stopped = true
 	listener := g.listener
 	g.mu.Unlock()
 	var errs []error

@@ -39,7 +39,15 @@ type bench struct {
 // faultyStore is the embedded store, with a fault for the next write of a record: it fails, or it is written and fails all the same.
 type faultyStore struct {
 	tracking.Store
-	swaps atomic.Pointer[func() storeFault]
+	swaps       atomic.Pointer[func() storeFault]
+	trailIsAway atomic.Bool
+}
+
+func (s *faultyStore) AppendBatch(ctx context.Context, b *tracking.Batch) error {
+	if s.trailIsAway.Load() {
+		return tracking.ErrUnavailable
+	}
+	return s.Store.AppendBatch(ctx, b)
 }
 
 type storeFault int
@@ -89,7 +97,7 @@ func newBench(t *testing.T) *bench {
 	}
 	b.store = &faultyStore{Store: store}
 	log := slog.New(slog.DiscardHandler)
-	b.writer, err = tracking.NewWriter(tracking.WriterConfig{Trail: store, ChainKey: []byte("chain"), Gateway: "test", Log: log, Now: time.Now})
+	b.writer, err = tracking.NewWriter(tracking.WriterConfig{Trail: b.store, ChainKey: []byte("chain"), Gateway: "test", Log: log, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,4 +277,30 @@ func (b *bench) events() []tracking.Event {
 		}
 	}
 	return out
+}
+
+func TestShutdownBeforeServe(t *testing.T) {
+	b := newBench(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := New(b.gateway.withRegistry(prometheus.NewRegistry()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Serve(l); err != nil {
+		t.Error(err)
+	}
+	if _, err := l.Accept(); err == nil {
+		t.Error("the listener is still open")
+	}
+}
+
+func (c Config) withRegistry(r *prometheus.Registry) Config {
+	c.Registry = r
+	return c
 }

@@ -84,7 +84,7 @@ func (g *Gateway) relayBody(ctx context.Context, x *relay.Exchange, r *Request, 
 	if answer.Status != http.StatusOK {
 		return nil, storageError(answer.Status, answer.Body)
 	}
-	r.Event.ETag = answer.Header.Get("ETag")
+	r.Event.Bytes, r.Event.ETag = f.bytes, answer.Header.Get("ETag")
 	return &Response{Status: answer.Status, Headers: answerHeaders(answer.Header), Body: answer.Body}, nil
 }
 

@@ -24,6 +24,7 @@ type Request struct {
 	Query     Query
 	Head      *relay.Head
 	Body      []byte // of every method but PUT, whose body is still on the connection
+	unread    bool   // something that nobody read may follow the head: the connection closes, unless a relay takes it
 	Client    string // address, without port
 	OnBase    bool   // not a virtual host: the JSON API answers here
 	Bucket    string // decoded; "" for the service

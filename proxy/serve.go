@@ -68,6 +68,7 @@ func (g *Gateway) serve(ctx context.Context, r *Request) (resp *Response, err er
 	if r.isAPI() {
 		return g.api(ctx, r)
 	}
+	r.Event.Operation = "Unknown"
 	if r.Operation, err = operationOf(r); err != nil {
 		return nil, err
 	}
@@ -102,10 +103,10 @@ func (g *Gateway) parse(c *fiber.Ctx) (*Request, error) {
 	r.Event = tracking.Event{RequestID: r.ID, ClientAddress: r.Client, Road: string(RoadNone)}
 	head, err := relay.ParseHead(h.RawHeaders())
 	if err != nil {
-		c.Context().SetConnectionClose()
+		r.unread = true // whatever follows such a head
 		return r, err
 	}
-	r.Head = head
+	r.Head, r.unread = head, r.Method == fiber.MethodPut && head.HasBody()
 	r.Host, r.Event.UserAgent = head.Get("host"), head.Get("user-agent")
 	if head.Length > 0 {
 		r.Event.BytesDeclared = head.Length
@@ -136,8 +137,7 @@ func (g *Gateway) unparsed(c *fiber.Ctx, err error) error {
 	case errors.As(err, &fe) && fe.Code == fiber.StatusMethodNotAllowed:
 		refusal = errMethodNotAllowed
 	}
-	r := &Request{ID: newRequestID(), Received: g.Now(), Head: &relay.Head{Length: -1}, Client: clientAddress(c.Context())}
-	c.Context().SetConnectionClose()
+	r := &Request{ID: newRequestID(), Received: g.Now(), Head: &relay.Head{Length: -1}, unread: true, Client: clientAddress(c.Context())}
 	g.write(c, r, g.exit(g.base, r, nil, refusal.because(err)))
 	return nil
 }

@@ -1,17 +1,15 @@
 package proxy
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"partway/tracking"
 )
 
 func TestEveryAuthenticatedRequestIsOneEvent(t *testing.T) {
@@ -38,8 +36,10 @@ func TestEveryAuthenticatedRequestIsOneEvent(t *testing.T) {
 	}
 	want := []string{
 		"CreateMultipartUpload ok none", "UploadPart ok relay", "CompleteMultipartUpload ok none", "PutObject ok relay", "GetObject ok relay",
-		" NotImplemented none", "PutObject AccessDenied none", "PutObject InvalidArgument none", "DeleteObject ok none", "partway:ListUploads ok none",
+		"Unknown NotImplemented none", "PutObject AccessDenied none", "PutObject InvalidArgument none", "DeleteObject ok none", "partway:ListUploads ok none",
 	}
+	slices.Sort(got) // the events of reads are written when there is time
+	slices.Sort(want)
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
@@ -57,26 +57,12 @@ func TestRefusalsBeforeAuthenticationAreCountedInOneEvent(t *testing.T) {
 	}
 }
 
-// brokenTrail takes nothing.
-type brokenTrail struct{ tracking.Trail }
-
-func (brokenTrail) AppendBatch(context.Context, *tracking.Batch) error {
-	return tracking.ErrUnavailable
-}
-
 func TestAWriteWithoutItsEventIsNotAcknowledged(t *testing.T) {
 	b := newBench(t)
 	id := b.create(key)
-	writer, err := tracking.NewWriter(tracking.WriterConfig{Trail: brokenTrail{}, ChainKey: []byte("k"), Gateway: "test", Log: b.gateway.Log, Now: time.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.gateway.Writer = writer
+	b.store.trailIsAway.Store(true)
 	b.want(b.part(key, id, 1, "hello"), 503, "ServiceUnavailable")
-	b.gateway.Writer = b.writer
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	_ = writer.Close(ctx) // it cannot write what it holds, as the test wants it
+	b.store.trailIsAway.Store(false)
 }
 
 func TestRedirect(t *testing.T) {
