@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -58,97 +57,6 @@ func (s *Stack) NewTenant(t testing.TB) *Tenant {
 	})
 	return n
 }
-
-// Unauthenticated says that the answer was to a request that proved nobody, and so has no event.
-func (n *Tenant) Unauthenticated(requestID string) { n.unauthenticated[requestID] = true }
-
-// Check demands what holds after every test: each answer that the tap saw is exactly one event, nothing else is, and records,
-// events and storage tell the same story. Over TLS the tap sees no answers, and only the latter can be said.
-func (n *Tenant) Check(t testing.TB) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	answers := n.Tap.RequestIDs()
-	events, err := n.settled(ctx, answers)
-	if err != nil {
-		t.Error(err)
-	}
-	byID := map[string]int{}
-	for _, e := range events {
-		byID[e.RequestID]++
-		if byID[e.RequestID] == 2 {
-			t.Errorf("more than one event: %v", e)
-		}
-	}
-	seen := map[string]bool{}
-	for _, id := range answers {
-		seen[id] = true
-		if byID[id] == 0 && !n.unauthenticated[id] {
-			t.Errorf("answer %s has no event", id)
-		}
-		if byID[id] > 0 && n.unauthenticated[id] {
-			t.Errorf("answer %s has an event, though nobody was authenticated", id)
-		}
-	}
-	for _, e := range events {
-		if n.Gateway.CA == "" && !seen[e.RequestID] && !n.cutShort(e) {
-			t.Errorf("event without an answer on the wire: %v", e)
-		}
-	}
-	differences, err := n.Reconcile(ctx)
-	if err != nil {
-		t.Error(err)
-	}
-	for _, d := range differences {
-		t.Error(d)
-	}
-	if t.Failed() {
-		t.Logf("gateway's log:\n%s", n.Gateway.Tail())
-	}
-}
-
-// settled reads the events until each answer has one: reads are recorded after they are answered. Whatever is missing after
-// a few seconds is for the caller to name.
-func (n *Tenant) settled(ctx context.Context, answers []string) (events []Event, err error) {
-	soon, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	waited := Await(soon, "events", nil, func() bool {
-		if events, err = n.Gateway.Events(ctx, n.Name); err != nil {
-			return true
-		}
-		have := map[string]bool{}
-		for _, e := range events {
-			have[e.RequestID] = true
-		}
-		for _, id := range answers {
-			if !have[id] && !n.unauthenticated[id] {
-				return false
-			}
-		}
-		return true
-	})
-	if err == nil && ctx.Err() != nil {
-		err = waited
-	}
-	return events, err
-}
-
-// EventOf waits for the event of one answer.
-func (n *Tenant) EventOf(ctx context.Context, requestID string) (Event, error) {
-	events, err := n.settled(ctx, []string{requestID})
-	for _, e := range events {
-		if e.RequestID == requestID {
-			return e, err
-		}
-	}
-	if err == nil {
-		err = fmt.Errorf("answer %s has no event", requestID)
-	}
-	return Event{}, err
-}
-
-// cutShort: the client or the line went away before the answer, which S3 logs as 499 or 5xx and nobody received.
-func (n *Tenant) cutShort(e Event) bool { return e.Status >= 499 }
 
 // Env for AWS tools: the tenant's keys and endpoint, and nothing of the machine's own configuration.
 func (n *Tenant) Env() []string {
