@@ -63,7 +63,7 @@ func (c *credential) print(w io.Writer, format string) error {
 		// https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
 		return encoder.Encode(struct {
 			Version         int
-			AccessKeyId     string //nolint:revive // AWS spells it so
+			AccessKeyId     string
 			SecretAccessKey string
 			Expiration      time.Time
 		}{1, c.AccessKeyID, c.SecretAccessKey, c.ExpiresAt})

@@ -113,7 +113,7 @@ func (s *demoStorage) Close() error {
 	select {
 	case <-s.ended:
 	case <-timeout.C:
-		s.child.Process.Kill()
+		_ = s.child.Process.Kill() // fails only if it has ended meanwhile
 		<-s.ended
 	}
 	return s.err

@@ -73,31 +73,34 @@ func writeReady(file string, r *readiness) error {
 	return nil
 }
 
-// awaitReady returns nil once the gateway at endpoint says that it and everything behind it answers.
-func awaitReady(ctx context.Context, endpoint string) error {
-	transport := &http.Transport{
+// awaitReady returns true once the gateway at endpoint says that it and everything behind it answers, false when ctx ends first.
+func awaitReady(ctx context.Context, endpoint string) bool {
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
 		// It asks itself, over the listener that it opened: there is no other party whose identity could matter, and
 		// its certificate names the host that clients use, not the address that it listens at.
-		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}, //nolint:gosec // see above
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12},
 		DisableKeepAlives: true,
-	}
-	client := &http.Client{Transport: transport, Timeout: 5 * time.Second}
+	}}
 	// Storage may be away for long: ask less and less often.
-	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/_partway/ready", nil)
-		if err != nil {
-			return err
-		}
-		if resp, err := client.Do(req); err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
+	for pause := 20 * time.Millisecond; !isReady(ctx, client, endpoint); pause = min(2*pause, 2*time.Second) {
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return ctx.Err()
+			return false
 		}
 	}
+	return true
+}
+
+func isReady(ctx context.Context, client *http.Client, endpoint string) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/_partway/ready", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
 }

@@ -64,12 +64,8 @@ func (s *server) run(ctx context.Context, whenReady func() error) error {
 		})
 	}
 	all.Go(func() error {
-		err := awaitReady(ctx, endpointOf(s.config, s.listener.Addr().String()))
-		if ctx.Err() != nil {
+		if !awaitReady(ctx, endpointOf(s.config, s.listener.Addr().String())) {
 			return nil // told to end before everything answered
-		}
-		if err != nil {
-			return err
 		}
 		return whenReady()
 	})
