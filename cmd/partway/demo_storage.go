@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -27,7 +28,7 @@ const (
 type demoStorage struct {
 	config.Backend
 	child *exec.Cmd
-	stdin io.Closer
+	stdin io.WriteCloser
 	ended chan struct{} // closed once err is set
 	err   error
 }
@@ -56,12 +57,16 @@ func startStorage(ctx context.Context, dir, region, bucket string) (*demoStorage
 			AccessKeyID: told.AccessKeyID, SecretAccessKey: told.SecretAccessKey, Exclusive: true,
 		},
 	}
-	s.child.Stderr = os.Stderr
-	stdin, err := s.child.StdinPipe()
+	// What it logs is kept for who looks for it, out of the way of the session.
+	log, err := createLog(filepath.Join(dir, "log"))
 	if err != nil {
 		return nil, err
 	}
-	s.stdin = stdin
+	defer log.Close()
+	s.child.Stderr = log
+	if s.stdin, err = s.child.StdinPipe(); err != nil {
+		return nil, err
+	}
 	if err := s.child.Start(); err != nil {
 		return nil, fmt.Errorf("starting the storage: %w", err)
 	}
@@ -69,14 +74,23 @@ func startStorage(ctx context.Context, dir, region, bucket string) (*demoStorage
 		s.err = s.child.Wait()
 		close(s.ended)
 	}()
-	err = json.NewEncoder(stdin).Encode(told)
+	err = json.NewEncoder(s.stdin).Encode(told)
 	if err == nil {
 		err = s.awaitBucket(ctx, bucket)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("starting the storage: %w", err), s.Close())
+		err = errors.Join(fmt.Errorf("starting the storage: %w", err), s.Close())
+		said, _ := os.ReadFile(log.Name())
+		return nil, fmt.Errorf("%w\n%s", err, bytes.TrimSpace(said))
 	}
 	return s, nil
+}
+
+func createLog(file string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return nil, err
+	}
+	return os.Create(file)
 }
 
 // awaitBucket makes the bucket as soon as the child answers.
