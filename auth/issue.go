@@ -157,7 +157,7 @@ func (s *Scope) check(operator bool) error {
 	if s.Bucket != anyBucket && !bucketName.MatchString(s.Bucket) {
 		return fmt.Errorf("bucket %q: not a bucket name", s.Bucket)
 	}
-	if err := checkPrefix(s.prefix()); err != nil {
+	if err := checkPrefix(s.KeyPrefix()); err != nil {
 		return err
 	}
 	if len(s.Actions) == 0 {

@@ -44,7 +44,7 @@ func (id *Identity) Authorize(action, bucket, key string) (*Scope, error) {
 		if !id.allows(s, action, bucket) {
 			continue
 		}
-		if strings.HasPrefix(key, s.prefix()) || key == "" && slices.Contains(namesOnly, action) {
+		if strings.HasPrefix(key, s.KeyPrefix()) || key == "" && slices.Contains(namesOnly, action) {
 			return s, nil
 		}
 	}
@@ -57,7 +57,7 @@ func (id *Identity) Prefixes(action, bucket string) []string {
 	var all []string
 	for i := range id.Scopes {
 		if s := &id.Scopes[i]; id.allows(s, action, bucket) {
-			all = append(all, s.prefix())
+			all = append(all, s.KeyPrefix())
 		}
 	}
 	slices.Sort(all)
@@ -92,8 +92,8 @@ func (id *Identity) allows(s *Scope, action, bucket string) bool {
 	return slices.Contains(s.Actions, action) || slices.Contains(s.Actions, anyAction)
 }
 
-// prefix is s.Prefix with the slash that ends its last segment.
-func (s *Scope) prefix() string {
+// KeyPrefix is s.Prefix with the slash that ends its last segment.
+func (s *Scope) KeyPrefix() string {
 	if s.Prefix == "" || strings.HasSuffix(s.Prefix, "/") {
 		return s.Prefix
 	}
@@ -106,7 +106,7 @@ func (id *Identity) summary() string {
 	var parts []string
 	for i := range id.Scopes[:min(len(id.Scopes), shown)] {
 		s := &id.Scopes[i]
-		parts = append(parts, strings.Join(s.Actions, ", ")+" on "+s.Bucket+"/"+s.prefix())
+		parts = append(parts, strings.Join(s.Actions, ", ")+" on "+s.Bucket+"/"+s.KeyPrefix())
 	}
 	if more := len(id.Scopes) - shown; more > 0 {
 		parts = append(parts, fmt.Sprintf("%d more", more))

@@ -42,6 +42,9 @@ func (g *Gateway) createMultipartUpload(ctx context.Context, r *Request) (*Respo
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createTimeout)
 	defer cancel()
+	if err := g.checkOpenUploads(ctx, r); err != nil {
+		return nil, err
+	}
 	if err := g.Store.InsertUpload(ctx, u); err != nil {
 		return nil, fmt.Errorf("writing the intent: %w", err)
 	}
@@ -71,6 +74,34 @@ func (g *Gateway) createMultipartUpload(ctx context.Context, r *Request) (*Respo
 	}{Xmlns: s3Namespace, Bucket: r.Bucket, Key: r.Key, UploadID: u.ID})
 	answer.Headers, answer.Body = append(answer.Headers, xmlType), body
 	return answer, nil
+}
+
+// checkOpenUploads holds a token to max_open_uploads, counted over its tenant's uploads under the scope's prefix. Creates at the same
+// instant may pass together: the limit bounds what is left lying, not who is fast.
+func (g *Gateway) checkOpenUploads(ctx context.Context, r *Request) error {
+	limit := r.Scope.MaxOpenUploads
+	if limit <= 0 {
+		return nil
+	}
+	at, open := tracking.OpenQuery{Bucket: r.Bucket, Prefix: r.Scope.KeyPrefix(), Limit: uploadsPage}, 0
+	for {
+		page, err := g.Store.OpenUploads(ctx, at)
+		if err != nil {
+			return fmt.Errorf("counting open uploads: %w", err)
+		}
+		for _, u := range page {
+			if u.Tenant == r.Identity.Tenant {
+				open++
+			}
+			at.AfterKey, at.AfterID = u.Key, u.ID
+		}
+		if open >= limit {
+			return errSlowDown.saying(fmt.Sprintf("Your token allows %d open uploads; complete or abort one.", limit))
+		}
+		if len(page) < at.Limit {
+			return nil
+		}
+	}
 }
 
 // askForUpload asks storage, once, and sets u.StorageID. The intent goes if storage certainly made nothing, and stays if nobody can know.

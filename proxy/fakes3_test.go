@@ -27,6 +27,7 @@ type fakeS3 struct {
 	seen    []string // "METHOD sub-resource", in order
 	fault   func(op string) fault
 	serial  int
+	headers http.Header // of the last request
 }
 
 type fakeUpload struct {
@@ -94,6 +95,12 @@ func (f *fakeS3) object(path string) (fakeObject, bool) {
 	return o, ok
 }
 
+func (f *fakeS3) last() http.Header {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.headers
+}
+
 func (f *fakeS3) open() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -121,7 +128,7 @@ func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	op := fakeOp(r)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.seen = append(f.seen, op)
+	f.seen, f.headers = append(f.seen, op), r.Header
 	happens := none
 	if f.fault != nil {
 		happens = f.fault(op)
