@@ -99,7 +99,21 @@ func (g *Gateway) outcome(r *Request, resp *Response, err error) *Response {
 	if r.Identity != nil {
 		resp.Headers = append(resp.Headers, sigv4.Header{Name: "x-partway-transfer", Value: ev.Road + reasonSuffix(ev.Reason)})
 	}
+	for i := range resp.Headers {
+		resp.Headers[i].Name = wireName(resp.Headers[i].Name)
+	}
 	return resp
+}
+
+// wireName writes a header's name as S3 does: x-amz-* in lower case (boto3 shows the names of metadata as they came), others as usual.
+func wireName(name string) string {
+	switch {
+	case strings.HasPrefix(name, "x-"):
+		return name
+	case name == "etag":
+		return "ETag"
+	}
+	return http.CanonicalHeaderKey(name)
 }
 
 func reasonSuffix(reason string) string {
@@ -165,6 +179,7 @@ func (g *Gateway) write(c *fiber.Ctx, r *Request, resp *Response) {
 		}
 	}
 	res.SetStatusCode(resp.Status)
+	res.Header.DisableNormalizing()
 	for _, h := range resp.Headers {
 		res.Header.Set(h.Name, h.Value)
 	}
@@ -194,7 +209,7 @@ func headerOf(headers []sigv4.Header, name string) string {
 // follows as <Error> in the body. The XML declaration must come first: botocore's parser takes no white space before it.
 func (g *Gateway) writeLate(c *fiber.Ctx, r *Request, resp *Response) {
 	c.Response().SetStatusCode(http.StatusOK)
-	c.Response().Header.Set(xmlType.Name, xmlType.Value)
+	c.Response().Header.SetContentType(xmlType.Value)
 	c.Response().Header.Set("x-amz-request-id", r.ID)
 	c.Response().SetBodyStreamWriter(func(w *bufio.Writer) {
 		tick := time.NewTicker(5 * time.Second)

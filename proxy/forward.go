@@ -135,22 +135,23 @@ func framingOf(r *Request, takesAWSChunked bool) (*framing, error) {
 // plain sends storage the object's bytes alone.
 func (f *framing) plain(r *Request, decoded int64) {
 	f.length, f.payload = decoded, sigv4.UnsignedPayload
-	if rest := withoutToken(r.Header("content-encoding"), "aws-chunked"); rest != "" {
-		f.add = []sigv4.Header{{Name: "content-encoding", Value: rest}}
-	}
+	f.encoding(r)
 }
 
-// framed sends storage aws-chunked framing with a trailer. Content-Encoding names the framing first.
+// framed sends storage aws-chunked framing with a trailer. x-amz-content-sha256 announces it, as minio-go does too; Content-Encoding
+// does not, because some storage would keep "aws-chunked" with the object.
 func (f *framing) framed(r *Request, decoded, length int64) {
 	f.length, f.payload = length, sigv4.StreamingUnsignedTrailer
-	encoding := "aws-chunked"
+	f.encoding(r)
+	f.add = append(f.add,
+		sigv4.Header{Name: "x-amz-decoded-content-length", Value: strconv.FormatInt(decoded, 10)},
+		sigv4.Header{Name: "x-amz-trailer", Value: r.Header("x-amz-trailer")})
+}
+
+// encoding keeps what Content-Encoding says about the object.
+func (f *framing) encoding(r *Request) {
 	if rest := withoutToken(r.Header("content-encoding"), "aws-chunked"); rest != "" {
-		encoding += "," + rest
-	}
-	f.add = []sigv4.Header{
-		{Name: "content-encoding", Value: encoding},
-		{Name: "x-amz-decoded-content-length", Value: strconv.FormatInt(decoded, 10)},
-		{Name: "x-amz-trailer", Value: r.Header("x-amz-trailer")},
+		f.add = append(f.add, sigv4.Header{Name: "content-encoding", Value: rest})
 	}
 }
 

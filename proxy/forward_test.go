@@ -27,11 +27,11 @@ func TestFramingOf(t *testing.T) {
 	}{
 		{"plain with its hash", sum, nil, 5, false, 5, 5, sum, "", false},
 		{"plain, unsigned", sigv4.UnsignedPayload, []sigv4.Header{header("content-encoding", "gzip")}, 5, false, 5, 5, sigv4.UnsignedPayload, "gzip", false},
-		{"unsigned with a trailer", sigv4.StreamingUnsignedTrailer, streamed, 50, false, 5, 50, sigv4.StreamingUnsignedTrailer, "aws-chunked,gzip", true},
-		{"the same, chunked", sigv4.StreamingUnsignedTrailer, streamed, -1, false, 5, -1, sigv4.StreamingUnsignedTrailer, "aws-chunked,gzip", true},
+		{"unsigned with a trailer", sigv4.StreamingUnsignedTrailer, streamed, 50, false, 5, 50, sigv4.StreamingUnsignedTrailer, "gzip", true},
+		{"the same, chunked", sigv4.StreamingUnsignedTrailer, streamed, -1, false, 5, -1, sigv4.StreamingUnsignedTrailer, "gzip", true},
 		{"the same, for storage that cannot take it", sigv4.StreamingUnsignedTrailer, streamed, 50, true, 5, 5, sigv4.UnsignedPayload, "gzip", true},
 		{"signed chunks", sigv4.StreamingSigned, streamed[:2], 300, false, 5, 5, sigv4.UnsignedPayload, "gzip", true},
-		{"signed chunks with a trailer", sigv4.StreamingSignedTrailer, streamed, 300, false, 5, 46, sigv4.StreamingUnsignedTrailer, "aws-chunked,gzip", true},
+		{"signed chunks with a trailer", sigv4.StreamingSignedTrailer, streamed, 300, false, 5, 46, sigv4.StreamingUnsignedTrailer, "gzip", true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

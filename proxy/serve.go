@@ -60,15 +60,12 @@ func (g *Gateway) serve(ctx context.Context, r *Request) (resp *Response, err er
 	if open := g.openRoute(r); open != nil {
 		return open(ctx)
 	}
-	r.Identity, r.Proof, err = g.Verifier.Authenticate(&auth.Request{Method: r.Method, Path: r.Path, Query: r.RawQuery, Headers: r.Head.Headers}, g.Now())
-	if err != nil {
+	if err := g.authenticate(r); err != nil {
 		return nil, err
 	}
-	r.Event.Tenant, r.Event.Subject, r.Event.TokenID = r.Identity.Tenant, r.Identity.Subject, r.Identity.TokenID
 	if r.isAPI() {
 		return g.api(ctx, r)
 	}
-	r.Event.Operation = "Unknown"
 	if r.Operation, err = operationOf(r); err != nil {
 		return nil, err
 	}
@@ -82,6 +79,17 @@ func (g *Gateway) serve(ctx context.Context, r *Request) (resp *Response, err er
 		}
 	}
 	return r.Operation.handle(g, ctx, r)
+}
+
+// authenticate proves who asks; from then on the request is audited under their name.
+func (g *Gateway) authenticate(r *Request) (err error) {
+	r.Identity, r.Proof, err = g.Verifier.Authenticate(&auth.Request{Method: r.Method, Path: r.Path, Query: r.RawQuery, Headers: r.Head.Headers}, g.Now())
+	if err != nil {
+		return err
+	}
+	r.Event.Tenant, r.Event.Subject, r.Event.TokenID = r.Identity.Tenant, r.Identity.Subject, r.Identity.TokenID
+	r.Event.Operation = "Unknown" // until it is known
+	return nil
 }
 
 // checkNames holds bucket and key to the rules that make a prefix a wall.
@@ -131,7 +139,8 @@ func (g *Gateway) unparsed(c *fiber.Ctx, err error) error {
 	case errors.As(err, &small):
 		refusal = errBadRequest.saying("The request head is too large.")
 	case errors.As(err, &fe) && fe.Code == fiber.StatusRequestEntityTooLarge:
-		refusal = errTooLargeBody
+		g.tooLarge(c)
+		return nil
 	case errors.As(err, &fe) && fe.Code == fiber.StatusRequestHeaderFieldsTooLarge:
 		refusal = errBadRequest.saying("The request head is too large.")
 	case errors.As(err, &fe) && fe.Code == fiber.StatusMethodNotAllowed:
@@ -140,6 +149,22 @@ func (g *Gateway) unparsed(c *fiber.Ctx, err error) error {
 	r := &Request{ID: newRequestID(), Received: g.Now(), Head: &relay.Head{Length: -1}, unread: true, Client: clientAddress(c.Context())}
 	g.write(c, r, g.exit(g.base, r, nil, refusal.because(err)))
 	return nil
+}
+
+// tooLarge answers a body beyond XMLBytes. Its head is good, so whoever sent it can be told and named.
+func (g *Gateway) tooLarge(c *fiber.Ctx) {
+	r, err := g.parse(c)
+	if err == nil {
+		err = g.authenticate(r)
+	}
+	if err == nil {
+		err = errTooLargeBody
+		if r.Operation, _ = operationOf(r); r.Operation != nil {
+			r.Event.Operation = r.Operation.Name
+		}
+	}
+	r.unread = true
+	g.write(c, r, g.exit(g.base, r, nil, err))
 }
 
 // guarded turns a panic into InternalError, so that it is audited and ends one request only.

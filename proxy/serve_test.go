@@ -204,3 +204,23 @@ func TestAPanicEndsOneRequestOnly(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 }
+
+func TestABodyThatIsTooLargeIsAudited(t *testing.T) {
+	b := newBench(t)
+	id := b.started(key)
+	b.want(b.ask("POST", "/uploads/"+key+"?uploadId="+id, strings.Repeat(" ", b.gateway.XMLBytes+1)), 400, "MaxMessageLengthExceeded")
+	events := b.events()
+	if e := events[len(events)-1]; e.Operation != "CompleteMultipartUpload" || e.Outcome != "MaxMessageLengthExceeded" || e.Tenant != "acme" {
+		t.Errorf("%+v", e)
+	}
+	a := b.ask("POST", "/uploads/"+key+"?uploadId="+id, strings.Repeat(" ", b.gateway.XMLBytes+1), "Authorization", "Bearer nonsense")
+	b.want(a, 403, "InvalidAccessKeyId")
+}
+
+func TestMetadataNamesComeBackAsStorageHasThem(t *testing.T) {
+	for name, want := range map[string]string{"x-amz-meta-made-by": "x-amz-meta-made-by", "etag": "ETag", "content-type": "Content-Type", "last-modified": "Last-Modified"} {
+		if got := wireName(name); got != want {
+			t.Errorf("%s becomes %s", name, got)
+		}
+	}
+}
