@@ -276,7 +276,7 @@ type Sessions interface {
 	// PutState creates the session or changes its state, keeping its parts; it expires at until unless touched again: the last
 	// until given, by PutState or Reserve, decides.
 	PutState(ctx context.Context, id string, s State, until time.Time) error
-	// Reserve enters p unless that would take the sum past maxBytes (0: no limit): then ErrOverLimit and nothing changes.
+	// Reserve enters p unless that would take the sum past maxBytes (0: past what it can count): then ErrOverLimit and nothing changes.
 	// A part counts with the largest of what was declared for its number, an undeclared length as 0. One number has one line: its
 	// largest Bytes, its latest Until (a part that landed outlasts any grant), the last Checksum and Road. A line whose Until has
 	// passed is gone and counts no more. ErrNotOpen if the session is known and its state is not open; an unknown id is entered

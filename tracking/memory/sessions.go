@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -95,7 +96,10 @@ func (s *Sessions) Reserve(ctx context.Context, id string, p tracking.Part, maxB
 	}
 	s.lines -= h.dropLapsed(now)
 	line, added := h.with(p)
-	if maxBytes > 0 && h.bytes+added > maxBytes {
+	if maxBytes <= 0 {
+		maxBytes = math.MaxInt64
+	}
+	if added > maxBytes-h.bytes { // the sum itself could overflow: a client may declare any length
 		return 0, fmt.Errorf("%s: %w", doing, tracking.ErrOverLimit)
 	}
 	before := len(h.parts)

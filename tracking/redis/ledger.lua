@@ -16,8 +16,13 @@ local function read(number)
   return tonumber(bytes), tonumber(til)
 end
 
--- lapse drops the lines whose time has passed and returns the sum of the others.
+-- lapse drops the lines whose time has passed and returns the sum of the others. Grants whose session is gone (Redis evicts keys
+-- one by one) are dropped: writing their sum would bring the session back without a state and without an end.
 local function lapse()
+  if redis.call('EXISTS', session) == 0 then
+    redis.call('DEL', grants)
+    return 0
+  end
   local sum = tonumber(redis.call('HGET', session, 'sum') or '0')
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)

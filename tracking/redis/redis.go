@@ -92,7 +92,7 @@ const (
 	overLimit = -2
 )
 
-// Reserve implements tracking.Sessions. Sums are exact up to 2^53 bytes.
+// Reserve implements tracking.Sessions. A sum past 2^53 bytes, which a double cannot count, is over the limit.
 func (s *Sessions) Reserve(ctx context.Context, id string, p tracking.Part, maxBytes int64, until time.Time) (int64, error) {
 	sum, err := s.run(ctx, reserve, id, p.Number, p.Bytes, millis(p.Until), p.Road, p.Checksum, maxBytes, until.UnixMilli()).Int64()
 	switch {

@@ -74,6 +74,25 @@ func TestGrantLapsesWithTime(t *testing.T) {
 	}
 }
 
+// Redis short of memory evicts keys one by one, so the grants of a session may outlive it.
+func TestGrantsWithoutTheirSessionDoNotBringItBack(t *testing.T) {
+	server := servers.Redis(t)
+	s, c := open(t, server.URI), raw(t, server.URI)
+	lapsed := tracking.Part{Number: 1, Bytes: 10, Road: "sign", Until: time.Now().Add(-time.Minute)}
+	if err := reserve(t.Context(), s, lapsed); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Del(t.Context(), "partway:{u1}:session").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Session(t.Context(), "u1"); !errors.Is(err, tracking.ErrNotFound) {
+		t.Errorf("session %+v, %v, want ErrNotFound", got, err)
+	}
+	if left := c.Keys(t.Context(), "*").Val(); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
 func TestScriptsAreLoadedAgainAfterAFlush(t *testing.T) {
 	server := servers.Redis(t)
 	s := open(t, server.URI)

@@ -3,6 +3,7 @@ package trackingtest
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"testing"
 	"time"
@@ -129,6 +130,22 @@ func reserve(t *testing.T, open func(t *testing.T) tracking.Sessions) {
 		wantEqual(t, "session", mustSession(t, s, "u1"), before)
 		mustReserve(t, s, "u1", part(2, 40), 100, 100)
 		mustReserve(t, s, "u1", part(3, 0), 100, 100)
+	})
+	t.Run("no declared length is too large to be over the limit", func(t *testing.T) {
+		s := open(t)
+		mustReserve(t, s, "u1", part(1, 60), 100, 60)
+		for _, bytes := range []int64{math.MaxInt64, math.MaxInt64 - 59} {
+			_, err := s.Reserve(t.Context(), "u1", part(2, bytes), 100, future())
+			wantErr(t, err, tracking.ErrOverLimit)
+		}
+		wantSession(t, s, "u1", tracking.Session{State: tracking.StateOpen, Parts: []tracking.Part{part(1, 60)}, Bytes: 60})
+	})
+	t.Run("without a limit the sum still does not overflow", func(t *testing.T) {
+		s := open(t)
+		mustReserve(t, s, "u1", part(1, 60), 0, 60)
+		_, err := s.Reserve(t.Context(), "u1", part(2, math.MaxInt64), 0, future())
+		wantErr(t, err, tracking.ErrOverLimit)
+		wantSession(t, s, "u1", tracking.Session{State: tracking.StateOpen, Parts: []tracking.Part{part(1, 60)}, Bytes: 60})
 	})
 	t.Run("over the limit at once enters no session", func(t *testing.T) {
 		s := open(t)
