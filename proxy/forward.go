@@ -18,9 +18,46 @@ var forwarded = []string{
 	"cache-control", "content-disposition", "content-encoding", "content-language", "content-md5", "content-type", "expires",
 	"if-match", "if-modified-since", "if-none-match", "if-unmodified-since", "range",
 	"x-amz-checksum-*", "x-amz-sdk-checksum-algorithm",
-	"x-amz-expected-bucket-owner", "x-amz-request-payer",
+	"x-amz-acl", "x-amz-grant-*", "x-amz-bypass-governance-retention", "x-amz-expected-bucket-owner", "x-amz-if-match-*", "x-amz-request-payer",
 	"x-amz-meta-*", "x-amz-storage-class", "x-amz-tagging", "x-amz-website-redirect-location",
 	"x-amz-object-lock-*", "x-amz-server-side-encryption*", "x-amz-mp-object-size",
+}
+
+// gated are the forwarded headers that do what another S3 action does: the token must allow that action too.
+// Source: the permissions of PutObject in the Amazon S3 API Reference.
+var gated = []struct{ header, action string }{
+	{"x-amz-acl", "s3:PutObjectAcl"},
+	{"x-amz-grant-*", "s3:PutObjectAcl"},
+	{"x-amz-tagging", "s3:PutObjectTagging"},
+	{"x-amz-object-lock-legal-hold", "s3:PutObjectLegalHold"},
+	{"x-amz-object-lock-mode", "s3:PutObjectRetention"},
+	{"x-amz-object-lock-retain-until-date", "s3:PutObjectRetention"},
+	{"x-amz-bypass-governance-retention", "s3:BypassGovernanceRetention"},
+}
+
+// consumed are the x-amz-* headers that are answered here: they say how a request is signed and framed, or who speaks.
+var consumed = []string{"x-amz-content-sha256", "x-amz-date", "x-amz-decoded-content-length", "x-amz-trailer", "x-amz-user-agent"}
+
+// checkHeaders refuses a write with an x-amz-* header that would have to be dropped: without x-amz-write-offset-bytes, say, a write that
+// should append would overwrite.
+func (r *Request) checkHeaders() error {
+	for _, h := range r.Head.Headers {
+		if !strings.HasPrefix(h.Name, "x-amz-") {
+			continue
+		}
+		if !listed(forwarded, h.Name) && !listed(consumed, h.Name) {
+			return errNotImplemented.saying("The header " + h.Name + " implies functionality that is not implemented")
+		}
+		for _, g := range gated {
+			if !listed([]string{g.header}, h.Name) {
+				continue
+			}
+			if _, err := r.Identity.Authorize(g.action, r.Bucket, r.Key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // answered are the answer headers that the client is sent.

@@ -78,6 +78,11 @@ func (g *Gateway) serve(ctx context.Context, r *Request) (resp *Response, err er
 			return nil, err
 		}
 	}
+	if r.Operation.Write {
+		if err := r.checkHeaders(); err != nil {
+			return nil, err
+		}
+	}
 	return r.Operation.handle(g, ctx, r)
 }
 

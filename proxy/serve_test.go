@@ -122,7 +122,7 @@ func TestRedirectComesBeforeTheBody(t *testing.T) {
 func TestHeadersOutsideTheListStayHere(t *testing.T) {
 	r := requestOf(t, "PUT", "b", "k", "")
 	r.Operation = &Operation{}
-	for _, name := range []string{"x-amz-copy-source", "x-amz-copy-source-range", "x-amz-acl", "x-amz-grant-full-control", "x-amz-security-token", "authorization", "cookie", "x-forwarded-host", "x-amz-meta-a", "content-type"} {
+	for _, name := range []string{"x-amz-copy-source", "x-amz-copy-source-range", "x-amz-write-offset-bytes", "x-amz-security-token", "authorization", "cookie", "x-forwarded-host", "x-amz-meta-a", "content-type"} {
 		r.Head.Headers = append(r.Head.Headers, header(name, "v"))
 	}
 	var got []string
@@ -131,6 +131,28 @@ func TestHeadersOutsideTheListStayHere(t *testing.T) {
 	}
 	if strings.Join(got, " ") != "x-amz-meta-a content-type" {
 		t.Error(got)
+	}
+}
+
+func TestAWriteWithAHeaderThatWouldBeDroppedIsRefused(t *testing.T) {
+	b := newBench(t)
+	b.want(b.ask("PUT", "/uploads/acme/x", "tail", "x-amz-write-offset-bytes", "5"), 501, "NotImplemented")
+	b.want(b.ask("PUT", "/uploads/acme/x", "copy", "x-amz-copy-source", "/uploads/other/x"), 501, "NotImplemented")
+	if n := b.s3.count("put"); n != 0 {
+		t.Errorf("storage was asked %d times", n)
+	}
+}
+
+func TestHeadersThatNeedAnActionOfTheirOwn(t *testing.T) {
+	b := newBench(t)
+	b.tenant = b.bearer("acme", scopeOf("acme", func(s *scope) { s.Actions = []string{"s3:PutObject", "s3:PutObjectTagging"} }))
+	for header, want := range map[string]int{
+		"x-amz-acl": 403, "x-amz-grant-read": 403, "x-amz-object-lock-mode": 403, "x-amz-object-lock-retain-until-date": 403,
+		"x-amz-object-lock-legal-hold": 403, "x-amz-bypass-governance-retention": 403, "x-amz-tagging": 200, "x-amz-meta-a": 200,
+	} {
+		if a := b.ask("PUT", "/uploads/acme/x", "x", header, "v"); a.status != want {
+			t.Errorf("%s: %d %s, want %d", header, a.status, a.body, want)
+		}
 	}
 }
 
