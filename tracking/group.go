@@ -204,7 +204,7 @@ func (w *Writer) put(b *Batch) error {
 func clean(e *Event) int {
 	size := eventBytes
 	for _, s := range []*string{
-		&e.Tenant, &e.Subject, &e.TokenID, &e.RequestID, &e.Operation, &e.Bucket, &e.Key, &e.UploadID, &e.ETag, &e.Checksum,
+		&e.Tenant, &e.Subject, &e.TokenID, &e.RequestID, &e.Operation, &e.Bucket, &e.Key, &e.Target, &e.UploadID, &e.ETag, &e.Checksum,
 		&e.Road, &e.Reason, &e.Outcome, &e.ClientAddress, &e.UserAgent,
 	} {
 		*s = strings.ToValidUTF8(*s, "\ufffd")

@@ -159,7 +159,8 @@ type Event struct {
 	Operation     string    `json:"operation" bson:"operation"` // S3's name
 	Bucket        string    `json:"bucket" bson:"bucket"`
 	Key           string    `json:"key" bson:"key"`
-	UploadID      string    `json:"upload_id,omitempty" bson:"upload_id"` // sealed
+	Target        string    `json:"target,omitempty" bson:"target,omitempty"` // of an administrative action: a token id, a tenant or a kid
+	UploadID      string    `json:"upload_id,omitempty" bson:"upload_id"`     // sealed
 	PartNumber    int       `json:"part_number,omitempty" bson:"part_number"`
 	BytesDeclared int64     `json:"bytes_declared,omitempty" bson:"bytes_declared"`
 	Bytes         int64     `json:"bytes,omitempty" bson:"bytes"` // from storage, at Complete; carried, for relayed bodies
@@ -215,19 +216,40 @@ type Token struct {
 	Tenant    string    `json:"tenant" bson:"tenant"`
 	Subject   string    `json:"subject" bson:"subject"`
 	Operator  bool      `json:"operator" bson:"operator"`
-	Scope     []byte    `json:"scope" bson:"scope"` // JSON of the scope claim
+	Scope     []byte    `json:"scope" bson:"scope"`                             // JSON of the scope claim
+	Addresses []string  `json:"addresses,omitempty" bson:"addresses,omitempty"` // prefixes that it may be used from; none: anywhere
+	KID       string    `json:"kid" bson:"kid"`                                 // of the key that signed it
 	IssuedBy  string    `json:"issued_by" bson:"issued_by"`
 	CreatedAt time.Time `json:"created_at" bson:"created_at"`
 	ExpiresAt time.Time `json:"expires_at" bson:"expires_at"`
 	RevokedAt time.Time `json:"revoked_at,omitzero" bson:"revoked_at,omitempty"`
 }
 
-// Revocation ends one token, or every token of a tenant that was issued before At.
+// Revocation ends one token (TokenID), every token of a tenant that was issued before At (Tenant), every token that a key
+// signed, whenever that was (KID), or every token of a tenant until Thaw lifts it (Tenant and Freeze).
 type Revocation struct {
-	TokenID   string    `bson:"token_id,omitempty"` // or
+	TokenID   string    `bson:"token_id,omitempty"`
 	Tenant    string    `bson:"tenant,omitempty"`
+	KID       string    `bson:"kid,omitempty"`
+	Freeze    bool      `bson:"freeze,omitempty"`
 	At        time.Time `bson:"at"`
 	ExpiresAt time.Time `bson:"expires_at"` // when nothing that it ends can still be valid
+}
+
+// Target is what r is kept under, so that there is one revocation of the same: "token/ID", "tenant/NAME", "kid/KID" or
+// "freeze/NAME". An error unless it names one thing.
+func (r Revocation) Target() (string, error) {
+	switch named := (Revocation{TokenID: r.TokenID, Tenant: r.Tenant, KID: r.KID, Freeze: r.Freeze}); {
+	case r.TokenID != "" && named == Revocation{TokenID: r.TokenID}:
+		return "token/" + r.TokenID, nil
+	case r.KID != "" && named == Revocation{KID: r.KID}:
+		return "kid/" + r.KID, nil
+	case r.Tenant != "" && named == Revocation{Tenant: r.Tenant}:
+		return "tenant/" + r.Tenant, nil
+	case r.Tenant != "" && named == Revocation{Tenant: r.Tenant, Freeze: true}:
+		return "freeze/" + r.Tenant, nil
+	}
+	return "", errors.New("a revocation names one token, one tenant or one key, and not more")
 }
 
 // Tokens keeps token records and revocations. Safe for concurrent use.
@@ -236,10 +258,12 @@ type Tokens interface {
 	InsertToken(ctx context.Context, t *Token) error
 	// ListTokens returns every record of the tenant ("" for all), newest first.
 	ListTokens(ctx context.Context, tenant string) ([]Token, error)
-	// Revoke records r durably, and RevokedAt = r.At on the token records it ends that are not revoked yet: the one it names, or
-	// those of its tenant created before r.At. Idempotent; an earlier At for the same tenant takes nothing back. ErrNotFound if
-	// a TokenID has no record.
+	// Revoke records r durably, and RevokedAt = r.At on the token records it ends that are not revoked yet: the one it names,
+	// those of its tenant created before r.At, those of its key; a freeze marks none. Idempotent; an earlier At for the same
+	// Target takes nothing back. ErrNotFound if a TokenID has no record.
 	Revoke(ctx context.Context, r Revocation) error
+	// Thaw lifts the tenant's freeze, and no other revocation. Idempotent.
+	Thaw(ctx context.Context, tenant string) error
 	// Revocations returns all that have not expired.
 	Revocations(ctx context.Context) ([]Revocation, error)
 }

@@ -77,8 +77,9 @@ func (s *Store) ListTokens(ctx context.Context, tenant string) (list []tracking.
 
 // Revoke is tracking.Tokens'. It also drops revocations that have expired, so that they do not pile up.
 func (s *Store) Revoke(ctx context.Context, r tracking.Revocation) error {
-	if (r.TokenID == "") == (r.Tenant == "") {
-		return errors.New("revoke: name a token or a tenant, and not both")
+	target, err := r.Target()
+	if err != nil {
+		return fmt.Errorf("revoke: %w", err)
 	}
 	return s.update(ctx, "revoke", func(tx *bbolt.Tx) error {
 		ends, err := endedBy(tx, r)
@@ -94,8 +95,17 @@ func (s *Store) Revoke(ctx context.Context, r tracking.Revocation) error {
 		if err := dropExpired(tx, s.now()); err != nil {
 			return err
 		}
-		return putRevocation(tx, r)
+		return putRevocation(tx, target, r)
 	})
+}
+
+// Thaw is tracking.Tokens'.
+func (s *Store) Thaw(ctx context.Context, tenant string) error {
+	target, err := tracking.Revocation{Tenant: tenant, Freeze: true}.Target()
+	if err != nil {
+		return fmt.Errorf("thaw: %w", err)
+	}
+	return s.update(ctx, "thaw", func(tx *bbolt.Tx) error { return tx.Bucket(revocations).Delete([]byte(target)) })
 }
 
 // endedBy are the tokens that r ends and that nothing has ended before.
@@ -107,20 +117,22 @@ func endedBy(tx *bbolt.Tx, r tracking.Revocation) ([]tracking.Token, error) {
 		}
 		return []tracking.Token{t}, nil
 	}
-	list, err := tokensOf(tx, r.Tenant)
-	return slices.DeleteFunc(list, func(t tracking.Token) bool { return !t.RevokedAt.IsZero() || !t.CreatedAt.Before(r.At) }), err
-}
-
-func revocationKey(r tracking.Revocation) []byte {
-	if r.TokenID != "" {
-		return []byte("token " + r.TokenID)
+	if r.Freeze {
+		return nil, nil
 	}
-	return []byte("tenant " + r.Tenant)
+	list, err := tokensOf(tx, r.Tenant) // of a key: of all tenants
+	return slices.DeleteFunc(list, func(t tracking.Token) bool {
+		ended := t.CreatedAt.Before(r.At)
+		if r.KID != "" {
+			ended = t.KID == r.KID
+		}
+		return !ended || !t.RevokedAt.IsZero()
+	}), err
 }
 
-// putRevocation writes r, or moves the one that names the same forward: a revocation is never taken back.
-func putRevocation(tx *bbolt.Tx, r tracking.Revocation) error {
-	key := revocationKey(r)
+// putRevocation writes r, or moves the one that has the same target forward, never back.
+func putRevocation(tx *bbolt.Tx, target string, r tracking.Revocation) error {
+	key := []byte(target)
 	if value := tx.Bucket(revocations).Get(key); value != nil {
 		var old tracking.Revocation
 		if err := json.Unmarshal(value, &old); err != nil {
@@ -160,7 +172,8 @@ func revocationsAt(tx *bbolt.Tx, now time.Time, expired bool) (list []tracking.R
 func dropExpired(tx *bbolt.Tx, now time.Time) error {
 	list, err := revocationsAt(tx, now, true)
 	for _, r := range list {
-		err = errors.Join(err, tx.Bucket(revocations).Delete(revocationKey(r)))
+		target, _ := r.Target() // it has one, or it would not have been stored
+		err = errors.Join(err, tx.Bucket(revocations).Delete([]byte(target)))
 	}
 	return err
 }

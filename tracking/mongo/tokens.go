@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
@@ -38,33 +39,57 @@ func (s *Store) ListTokens(ctx context.Context, tenant string) ([]tracking.Token
 	return all, nil
 }
 
-// revocationDocument is a revocation under what it revokes: a later one of the same replaces its times.
+// revocationDocument is a revocation under its target: a later one of the same replaces its times.
 type revocationDocument struct {
-	ID                  string `bson:"_id"` // "token/ID" or "tenant/NAME"
+	ID                  string `bson:"_id"` // Target
 	tracking.Revocation `bson:",inline"`
 }
 
 // Revoke implements tracking.Tokens. The revocation comes first: it is what the gateways read. If marking the token
 // records fails then, the caller hears of it and revokes again.
 func (s *Store) Revoke(ctx context.Context, r tracking.Revocation) error {
+	target, err := r.Target()
+	if err != nil {
+		return fmt.Errorf("revoke: %w", err)
+	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	d := revocationDocument{ID: "tenant/" + r.Tenant, Revocation: r}
-	ended := bson.D{{Key: "tenant", Value: r.Tenant}, {Key: "created_at", Value: bson.D{{Key: "$lt", Value: r.At}}}}
+	ended := endedBy(r)
 	if r.TokenID != "" {
-		d.ID = "token/" + r.TokenID
-		ended = bson.D{{Key: "_id", Value: r.TokenID}}
 		if err := s.tokens.FindOne(ctx, ended).Err(); err != nil {
-			return failed("revoke token "+r.TokenID, err)
+			return failed("revoke "+target, err)
 		}
 	}
-	if err := s.putRevocation(ctx, &d); err != nil {
+	if err := s.putRevocation(ctx, &revocationDocument{ID: target, Revocation: r}); err != nil || r.Freeze {
 		return err
 	}
 	standing := bson.E{Key: "revoked_at", Value: bson.D{{Key: "$exists", Value: false}}}
 	mark := bson.D{{Key: "$set", Value: bson.D{{Key: "revoked_at", Value: r.At}}}}
-	_, err := s.tokens.UpdateMany(ctx, append(ended, standing), mark)
-	return failed("mark the records of "+d.ID+" as revoked", err)
+	_, err = s.tokens.UpdateMany(ctx, append(ended, standing), mark)
+	return failed("mark the records of "+target+" as revoked", err)
+}
+
+// endedBy selects the records of the tokens that r ends for good.
+func endedBy(r tracking.Revocation) bson.D {
+	switch {
+	case r.TokenID != "":
+		return bson.D{{Key: "_id", Value: r.TokenID}}
+	case r.KID != "":
+		return bson.D{{Key: "kid", Value: r.KID}}
+	}
+	return bson.D{{Key: "tenant", Value: r.Tenant}, {Key: "created_at", Value: bson.D{{Key: "$lt", Value: r.At}}}}
+}
+
+// Thaw implements tracking.Tokens.
+func (s *Store) Thaw(ctx context.Context, tenant string) error {
+	target, err := tracking.Revocation{Tenant: tenant, Freeze: true}.Target()
+	if err != nil {
+		return fmt.Errorf("thaw: %w", err)
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	_, err = s.revocations.DeleteOne(ctx, bson.D{{Key: "_id", Value: target}})
+	return failed("thaw tenant "+tenant, err)
 }
 
 // putRevocation inserts d or moves the times of the one that is there forward, never back.

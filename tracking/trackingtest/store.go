@@ -101,6 +101,7 @@ func cancelled(t *testing.T, s tracking.Store) {
 		{"Revoke", func() error {
 			return s.Revoke(ctx, tracking.Revocation{Tenant: "acme", At: epoch, ExpiresAt: future()})
 		}},
+		{"Thaw", func() error { return s.Thaw(ctx, "acme") }},
 		{"Revocations", func() error { _, err := s.Revocations(ctx); return err }},
 		{"Ping", func() error { return s.Ping(ctx) }},
 	}

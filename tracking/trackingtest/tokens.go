@@ -13,7 +13,7 @@ func token(n int) *tracking.Token {
 	at := epoch.Add(time.Duration(n) * time.Second)
 	return &tracking.Token{
 		ID: fmt.Sprintf("token-%d", n), Class: "key", Tenant: "acme", Subject: "alice", Scope: []byte(`[{"bucket":"uploads"}]`),
-		IssuedBy: "operator", CreatedAt: at, ExpiresAt: at.Add(12 * time.Hour),
+		Addresses: []string{"192.0.2.0/24"}, KID: "first", IssuedBy: "operator", CreatedAt: at, ExpiresAt: at.Add(12 * time.Hour),
 	}
 }
 
@@ -178,6 +178,74 @@ func tokens(t *testing.T, open func(t *testing.T) tracking.Store) {
 		}
 		if len(list) != 1 || list[0].TokenID != "token-2" {
 			t.Fatalf("revocations %+v, want that of token-2 alone", list)
+		}
+	})
+	t.Run("revoking a key marks the tokens that it signed, whenever that was", func(t *testing.T) {
+		s := open(t)
+		before, after, other := token(1), token(2), token(3)
+		after.CreatedAt, after.Tenant, other.KID = now.Add(time.Minute), "acme2", "second"
+		mustInsertTokens(t, s, before, after, other)
+		r := tracking.Revocation{KID: "first", At: now, ExpiresAt: future()}
+		mustRevoke(t, s, r)
+		list, err := s.Revocations(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantEqual(t, "revocations", list, []tracking.Revocation{r})
+		got := map[string]time.Time{}
+		for _, k := range mustTokens(t, s, "") {
+			got[k.ID] = k.RevokedAt
+		}
+		wantEqual(t, "revoked", got, map[string]time.Time{"token-1": now, "token-2": now, "token-3": {}})
+	})
+	t.Run("a freeze is listed until it is lifted, and marks no token", func(t *testing.T) {
+		s := open(t)
+		mustInsertTokens(t, s, token(1))
+		freeze := tracking.Revocation{Tenant: "acme", Freeze: true, At: now, ExpiresAt: future()}
+		mustRevoke(t, s, freeze, freeze)
+		list, err := s.Revocations(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantEqual(t, "revocations", list, []tracking.Revocation{freeze})
+		wantEqual(t, "revoked at", mustTokens(t, s, "")[0].RevokedAt, time.Time{})
+		for range 2 {
+			if err := s.Thaw(t.Context(), "acme"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if r := mustRevocation(t, s, "", "acme"); r != nil {
+			t.Fatalf("still listed: %+v", r)
+		}
+	})
+	t.Run("thawing a tenant lifts nothing else", func(t *testing.T) {
+		s := open(t)
+		mustRevoke(t, s, tracking.Revocation{Tenant: "acme", At: now, ExpiresAt: future()},
+			tracking.Revocation{Tenant: "acme", Freeze: true, At: now, ExpiresAt: future()},
+			tracking.Revocation{Tenant: "acme2", Freeze: true, At: now, ExpiresAt: future()})
+		if err := s.Thaw(t.Context(), "acme"); err != nil {
+			t.Fatal(err)
+		}
+		if r := mustRevocation(t, s, "", "acme"); r == nil || r.Freeze {
+			t.Fatalf("of acme: %+v, want the revocation alone", r)
+		}
+		if r := mustRevocation(t, s, "", "acme2"); r == nil || !r.Freeze {
+			t.Fatalf("of acme2: %+v, want its freeze", r)
+		}
+	})
+	t.Run("a revocation names one thing", func(t *testing.T) {
+		s := open(t)
+		for _, r := range []tracking.Revocation{
+			{}, {Freeze: true}, {TokenID: "token-1", Tenant: "acme"}, {TokenID: "token-1", KID: "first"}, {Tenant: "acme", KID: "first"},
+			{KID: "first", Freeze: true}, {TokenID: "token-1", Freeze: true},
+		} {
+			r.At, r.ExpiresAt = now, future()
+			if err := s.Revoke(t.Context(), r); err == nil {
+				t.Errorf("taken: %+v", r)
+			}
+		}
+		if list, err := s.Revocations(t.Context()); err != nil || len(list) > 0 {
+			t.Errorf("recorded: %+v, %v", list, err)
 		}
 	})
 	t.Run("a token and a tenant of one name are apart", func(t *testing.T) {
