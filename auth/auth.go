@@ -4,9 +4,13 @@
 // header; SigV4 in the query. For SigV4 the access key id is a JWT of class key, and its secret is derived from the
 // exact bytes of that JWT under a versioned master key, so nothing is stored per token.
 //
-// Verifier.Authenticate is the only way in. Its order: pure parse (mechanism.go, parse_header.go, parse_query.go), token
+// Verifier.Authenticate is the way in. Its order: pure parse (mechanism.go, parse_header.go, parse_query.go), token
 // (token.go: signature, class, issuer, audience, times; revocation.go), SigV4 in constant time (verifier.go). The scopes
 // of the Identity it returns answer what may be touched (scope.go), by the rules of object keys (objectkey.go).
+//
+// Tokens of other issuers are let in by roles: Foreign (foreign.go, foreigntoken.go, role.go) holds them to the keys that
+// their issuers publish (keyset.go, jwk.go). They come as bearers, or to the two operations of AWS's Security Token
+// Service (sts.go), which gives a key in exchange, narrowed by an inline policy (policy.go).
 //
 // Issuer makes tokens, Sealer hides storage's upload ids; both stand on the keys of keys.go.
 //
@@ -41,6 +45,12 @@ var (
 	ErrSealedID       = errors.New("no such upload")
 	ErrGrant          = errors.New("invalid grant") // asked of Issue
 	ErrTokenTooLong   = errors.New("token too long")
+
+	ErrIssuerUnreachable = errors.New("issuer cannot be reached") // and its keys are unknown, or too old
+	ErrSTSRequest        = errors.New("invalid request")          // a parameter of an STS operation is missing, malformed or unknown
+	ErrNoRole            = errors.New("no such role")
+	ErrPolicy            = errors.New("policy not understood") // an inline policy outside the subset that ParsePolicy names
+	ErrPolicyTooLarge    = errors.New("policy too large")
 )
 
 // Class of a token. The two are never interchangeable.

@@ -125,13 +125,15 @@ func (i *Issuer) Issue(g Grant, now time.Time) (*Issued, error) {
 
 var tenantName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
+const tenantRule = "1 to 63 of a-z, 0-9 and -, not - first"
+
 func (i *Issuer) check(g Grant) error {
 	longest, known := i.maxTTL[g.Class]
 	switch {
 	case !known:
 		return fmt.Errorf("class %q: want key or bearer", g.Class)
 	case !tenantName.MatchString(g.Tenant):
-		return fmt.Errorf("tenant %q: want 1 to 63 of a-z, 0-9 and -, not - first", g.Tenant)
+		return fmt.Errorf("tenant %q: want %s", g.Tenant, tenantRule)
 	case g.TTL < time.Second || g.TTL > longest:
 		return fmt.Errorf("life of %s: want 1s to %s for class %s", g.TTL, longest, g.Class)
 	case len(g.Scopes) == 0:

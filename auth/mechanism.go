@@ -27,8 +27,14 @@ type signed struct {
 	signature string
 }
 
+// The services of a credential. One that is signed for the one proves nothing at the other.
+const (
+	serviceS3  = "s3"
+	serviceSTS = "sts"
+)
+
 // parse reads how r wants to prove itself: exactly one mechanism, and no fallback from one to another.
-func (v *Verifier) parse(r *Request) (*credential, error) {
+func (v *Verifier) parse(r *Request, service string) (*credential, error) {
 	q, err := parseQuery(r.Query)
 	if err != nil {
 		return nil, err
@@ -49,14 +55,14 @@ func (v *Verifier) parse(r *Request) (*credential, error) {
 	}
 	switch {
 	case q.sigV4:
-		return v.parseQueryCredential(r, q)
+		return v.parseQueryCredential(r, q, service)
 	case !inHeader:
 		return nil, fmt.Errorf("%w: sign the request, or send Authorization: Bearer", ErrNoCredentials)
 	}
 	if scheme, token, _ := strings.Cut(authorization, " "); strings.EqualFold(scheme, "Bearer") {
 		return parseBearer(r, strings.TrimSpace(token))
 	}
-	return v.parseHeaderCredential(r, authorization)
+	return v.parseHeaderCredential(r, authorization, service)
 }
 
 func parseBearer(r *Request, token string) (*credential, error) {

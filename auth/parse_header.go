@@ -15,10 +15,10 @@ const httpDate = "Mon, 02 Jan 2006 15:04:05 GMT"
 
 // parseHeaderCredential reads
 //
-//	AWS4-HMAC-SHA256 Credential=AKID/date/region/s3/aws4_request, SignedHeaders=a;b, Signature=hex
+//	AWS4-HMAC-SHA256 Credential=AKID/date/region/service/aws4_request, SignedHeaders=a;b, Signature=hex
 //
 // whose three fields stand in any order, each once.
-func (v *Verifier) parseHeaderCredential(r *Request, authorization string) (*credential, error) {
+func (v *Verifier) parseHeaderCredential(r *Request, authorization, service string) (*credential, error) {
 	algorithm, fields, _ := strings.Cut(authorization, " ")
 	if algorithm != sigv4.Algorithm {
 		return nil, fmt.Errorf("%w: the algorithm must be %s or Bearer", ErrMalformed, sigv4.Algorithm)
@@ -41,7 +41,7 @@ func (v *Verifier) parseHeaderCredential(r *Request, authorization string) (*cre
 		*to = text
 	}
 	s := &signed{signature: value.signature}
-	token, err := v.parseScope(s, value.credential)
+	token, err := v.parseScope(s, value.credential, service)
 	if err != nil {
 		return nil, err
 	}
@@ -55,24 +55,24 @@ func (v *Verifier) parseHeaderCredential(r *Request, authorization string) (*cre
 	if err != nil {
 		return nil, err
 	}
-	if !has {
+	if !has && service == serviceS3 { // the one service whose clients must say what they signed
 		return nil, fmt.Errorf("%w: x-amz-content-sha256 is missing", ErrMalformed)
 	}
 	return &credential{MechanismHeader, token, payload, s}, nil
 }
 
-// parseScope cuts AKID/date/region/s3/aws4_request; a JWT holds no slash.
-func (v *Verifier) parseScope(s *signed, text string) (accessKeyID string, err error) {
+// parseScope cuts AKID/date/region/service/aws4_request; a JWT holds no slash.
+func (v *Verifier) parseScope(s *signed, text, service string) (accessKeyID string, err error) {
 	parts := strings.Split(text, "/")
 	if len(parts) != 5 || parts[0] == "" {
-		return "", fmt.Errorf("%w: the credential must be ACCESS-KEY-ID/date/region/s3/aws4_request", ErrMalformed)
+		return "", fmt.Errorf("%w: the credential must be ACCESS-KEY-ID/date/region/%s/aws4_request", ErrMalformed, service)
 	}
 	s.scope = sigv4.Scope{Date: parts[1], Region: parts[2], Service: parts[3]}
 	switch {
 	case s.scope.Region != v.region:
 		return "", fmt.Errorf("%w: the region %q is wrong; expecting %q", ErrMalformed, s.scope.Region, v.region)
-	case s.scope.Service != "s3":
-		return "", fmt.Errorf("%w: the service %q is wrong; expecting \"s3\"", ErrMalformed, s.scope.Service)
+	case s.scope.Service != service:
+		return "", fmt.Errorf("%w: the service %q is wrong; expecting %q", ErrMalformed, s.scope.Service, service)
 	case parts[4] != sigv4.Terminator:
 		return "", fmt.Errorf("%w: the credential must end in %s", ErrMalformed, sigv4.Terminator)
 	}

@@ -92,7 +92,7 @@ func (q *query) set(i int, name, value string) error {
 }
 
 // parseQueryCredential reads a presigned request: "Authenticating Requests: Using Query Parameters", S3 API Reference.
-func (v *Verifier) parseQueryCredential(r *Request, q *query) (*credential, error) {
+func (v *Verifier) parseQueryCredential(r *Request, q *query, service string) (*credential, error) {
 	for i := paramAlgorithm; i <= paramSignature; i++ {
 		if q.value[i] == "" {
 			return nil, fmt.Errorf("%w: %s is missing in the query", ErrMalformed, paramNames[i])
@@ -106,7 +106,7 @@ func (v *Verifier) parseQueryCredential(r *Request, q *query) (*credential, erro
 		return nil, fmt.Errorf("%w: X-Amz-Expires must be 1 to %d seconds", ErrMalformed, maxPresignSeconds)
 	}
 	s := &signed{expires: time.Duration(seconds) * time.Second, signature: q.value[paramSignature]}
-	token, err := v.parseScope(s, q.value[paramCredential])
+	token, err := v.parseScope(s, q.value[paramCredential], service)
 	if err != nil {
 		return nil, err
 	}

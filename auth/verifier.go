@@ -31,6 +31,7 @@ type VerifierConfig struct {
 	SigningKeys      []SigningKey     // public halves, active or not
 	MasterKeys       []MasterKey      // active or not
 	Revocations      RevocationSource // see Refresh and Watch
+	Foreign          *Foreign         // other issuers whose tokens roles let in; nil: none
 	MaxStaleness     time.Duration    // 0: 15 minutes
 	Now              func() time.Time // of Refresh; nil: time.Now
 	Log              *slog.Logger     // of Watch; nil: slog.Default
@@ -42,6 +43,7 @@ type Verifier struct {
 	signingKeys              map[string]SigningKey
 	masters                  map[int]MasterKey
 	source                   RevocationSource
+	foreign                  *Foreign // nil: none
 	maxStaleness             time.Duration
 	now                      func() time.Time
 	log                      *slog.Logger
@@ -64,8 +66,12 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("verifier: %w", err)
 	}
+	// iss says which keys a token is held to, so it must name one set of them.
+	if c.Foreign != nil && c.Foreign.keySets[c.Issuer] != nil {
+		return nil, fmt.Errorf("verifier: %q is this gateway's own issuer and cannot be a foreign one", c.Issuer)
+	}
 	v := &Verifier{issuer: c.Issuer, audience: c.Audience, region: c.Region, signingKeys: signing, masters: masters,
-		source: c.Revocations, maxStaleness: c.MaxStaleness, now: c.Now, log: c.Log,
+		source: c.Revocations, foreign: c.Foreign, maxStaleness: c.MaxStaleness, now: c.Now, log: c.Log,
 		parser: newTokenParser(), tokens: newTokenCache(cacheGeneration)}
 	if v.maxStaleness == 0 {
 		v.maxStaleness = defaultMaxStaleness
@@ -81,29 +87,58 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 
 // Authenticate proves a request or says why not; see the package comment for the order.
 func (v *Verifier) Authenticate(r *Request, now time.Time) (*Identity, *Proof, error) {
-	c, err := v.parse(r)
-	if err != nil {
-		return nil, nil, err
-	}
-	class := ClassKey
-	if c.mechanism == MechanismBearer {
-		class = ClassBearer
-	}
-	t, err := v.token(c.token, class, now)
+	c, err := v.parse(r, serviceS3)
 	if err != nil {
 		return nil, nil, err
 	}
 	proof := &Proof{Mechanism: c.mechanism, Payload: strings.Clone(c.payload)}
-	if c.signed != nil {
-		key := t.keys.Key(t.secret, c.signed.scope)
-		if err := c.verify(r, key, now); err != nil {
+	if c.mechanism == MechanismBearer {
+		id, err := v.bearer(c.token, now)
+		if err != nil {
 			return nil, nil, err
 		}
-		if chunkSigned(c.payload) {
-			proof.Chunks = sigv4.NewChunks(key, c.signed.signature, c.signed.amzDate, c.signed.scope)
-		}
+		return id, proof, nil
 	}
-	return t.id, proof, nil
+	id, key, err := v.signer(r, c, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	if chunkSigned(c.payload) {
+		proof.Chunks = sigv4.NewChunks(key, c.signed.signature, c.signed.amzDate, c.signed.scope)
+	}
+	return id, proof, nil
+}
+
+// bearer proves a bearer: ours, or that of a foreign issuer whom it names.
+func (v *Verifier) bearer(text string, now time.Time) (*Identity, error) {
+	if v.tokens.get(text) == nil && v.foreign.speaksFor(text) {
+		id, err := v.foreign.bearer(text, now)
+		if err != nil {
+			return nil, err
+		}
+		if err := v.checkRevoked(id, now); err != nil {
+			return nil, err
+		}
+		return id, nil
+	}
+	t, err := v.token(text, ClassBearer, now)
+	if err != nil {
+		return nil, err
+	}
+	return t.id, nil
+}
+
+// signer proves the key that signed r, and returns it for what it signs beyond the head.
+func (v *Verifier) signer(r *Request, c *credential, now time.Time) (*Identity, sigv4.Key, error) {
+	t, err := v.token(c.token, ClassKey, now)
+	if err != nil {
+		return nil, sigv4.Key{}, err
+	}
+	key := t.keys.Key(t.secret, c.signed.scope)
+	if err := c.verify(r, key, now); err != nil {
+		return nil, sigv4.Key{}, err
+	}
+	return t.id, key, nil
 }
 
 // verify checks the times and the signature of a SigV4 credential.
