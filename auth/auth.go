@@ -19,6 +19,7 @@ package auth
 
 import (
 	"errors"
+	"net/netip"
 	"time"
 
 	"partway/auth/sigv4"
@@ -33,6 +34,7 @@ var (
 	ErrToken          = errors.New("invalid token")           // malformed, unknown key, wrong class, issuer, audience, not yet valid
 	ErrExpired        = errors.New("token expired")
 	ErrRevoked        = errors.New("token revoked")
+	ErrFrozen         = errors.New("tenant frozen")                     // its tokens are refused until it is thawed
 	ErrSecurityToken  = errors.New("security tokens are not used here") // X-Amz-Security-Token on a request
 	ErrSignature      = errors.New("signature does not match")
 	ErrClockSkew      = errors.New("request time too skewed")
@@ -70,6 +72,8 @@ type Identity struct {
 	Operator  bool
 	Class     Class
 	Scopes    []Scope
+	Addresses []netip.Prefix // see CheckAddress; none: from anywhere
+	KID       string         // of our key that signed the token; "" for a foreign issuer's
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 }

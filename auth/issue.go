@@ -43,6 +43,8 @@ type Grant struct {
 	Operator bool
 	Scopes   []Scope
 	TTL      time.Duration // whole seconds; a fraction is cut off
+
+	Addresses []string // prefixes, such as 203.0.113.0/24, that the token may be used from; none: anywhere
 }
 
 // Issued is a token that was made. Secret is shown once and never stored.
@@ -51,6 +53,8 @@ type Issued struct {
 	Class               Class
 	Operator            bool
 	Scopes              []Scope
+	Addresses           []string
+	KID                 string // of the key that signed it
 	IssuedAt, ExpiresAt time.Time
 	Token               string // the JWT: access key id or bearer
 	Secret              string // secret access key; "" for a bearer
@@ -106,6 +110,7 @@ func (i *Issuer) Issue(g Grant, now time.Time) (*Issued, error) {
 		RegisteredClaims: jwt.RegisteredClaims{Issuer: i.issuer, Audience: jwt.ClaimStrings{i.audience}, ID: id, Subject: g.Subject,
 			IssuedAt: jwt.NewNumericDate(issuedAt), NotBefore: jwt.NewNumericDate(issuedAt), ExpiresAt: jwt.NewNumericDate(expiresAt)},
 		Use: g.Class, Tenant: g.Tenant, Scope: g.Scopes, Master: i.master.Version, Operator: g.Operator,
+		Addresses: g.Addresses,
 	})
 	token.Header["kid"] = i.signing.KID
 	text, err := token.SignedString(i.signing.Private)
@@ -116,7 +121,7 @@ func (i *Issuer) Issue(g Grant, now time.Time) (*Issued, error) {
 		return nil, fmt.Errorf("%w: %d bytes, %d are allowed for class %s: grant fewer or shorter scopes", ErrTokenTooLong, len(text), limit, g.Class)
 	}
 	issued := &Issued{ID: id, Tenant: g.Tenant, Subject: g.Subject, Class: g.Class, Operator: g.Operator, Scopes: g.Scopes,
-		IssuedAt: issuedAt, ExpiresAt: expiresAt, Token: text}
+		Addresses: g.Addresses, KID: i.signing.KID, IssuedAt: issuedAt, ExpiresAt: expiresAt, Token: text}
 	if g.Class == ClassKey {
 		issued.Secret = i.master.secretKey(text)
 	}
@@ -144,7 +149,8 @@ func (i *Issuer) check(g Grant) error {
 			return fmt.Errorf("scope %d: %w", n+1, err)
 		}
 	}
-	return nil
+	_, err := parseAddresses(g.Addresses)
+	return err
 }
 
 // bucketName is S3's rule, as wide as older buckets need it.

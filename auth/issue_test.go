@@ -23,7 +23,7 @@ func TestIssue(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := &Identity{TokenID: issued.ID, Tenant: "acme", Subject: "alice", Class: class, Scopes: g.Scopes,
+			want := &Identity{TokenID: issued.ID, Tenant: "acme", Subject: "alice", Class: class, Scopes: g.Scopes, KID: w.signing.KID,
 				IssuedAt: noon, ExpiresAt: noon.Add(time.Hour)}
 			got := *id.id
 			got.IssuedAt, got.ExpiresAt = got.IssuedAt.UTC(), got.ExpiresAt.UTC()

@@ -9,10 +9,12 @@ import (
 // RevocationSource reads every revocation that may still matter. It is called every few seconds by Verifier.Watch.
 type RevocationSource func(ctx context.Context) ([]Revocation, error)
 
-// Revocation ends one token (TokenID), or every token of a tenant (Tenant alone) issued at or before At.
+// Revocation ends one token (TokenID), every token that one of our keys signed (KID), or of a tenant every token issued at
+// or before At (Tenant) or, for as long as it is listed, every token (Tenant and Freeze).
 type Revocation struct {
-	TokenID, Tenant string
-	At              time.Time
+	TokenID, KID, Tenant string
+	Freeze               bool
+	At                   time.Time
 }
 
 const (
@@ -22,27 +24,35 @@ const (
 
 // revocations is the set as it was read once. Never changed after it is made.
 type revocations struct {
-	tokens  map[string]struct{}
+	tokens  map[string]bool
+	kids    map[string]bool
 	tenants map[string]time.Time // the latest At of each
+	frozen  map[string]bool      // tenants
 	readAt  time.Time            // when reading began: what came later may be missing
 }
 
 func newRevocations(list []Revocation, readAt time.Time) *revocations {
-	set := &revocations{tokens: make(map[string]struct{}), tenants: make(map[string]time.Time), readAt: readAt}
+	set := &revocations{tokens: map[string]bool{}, kids: map[string]bool{}, tenants: map[string]time.Time{}, frozen: map[string]bool{}, readAt: readAt}
 	for _, r := range list {
-		if r.TokenID != "" {
-			set.tokens[r.TokenID] = struct{}{}
-		} else if r.At.After(set.tenants[r.Tenant]) {
+		switch {
+		case r.TokenID != "":
+			set.tokens[r.TokenID] = true
+		case r.KID != "":
+			set.kids[r.KID] = true
+		case r.Freeze:
+			set.frozen[r.Tenant] = true
+		case r.At.After(set.tenants[r.Tenant]):
 			set.tenants[r.Tenant] = r.At
 		}
 	}
 	return set
 }
 
-// revoked says whether a revocation ends the token. Tokens carry whole seconds, so one that was issued later in the
-// second of a tenant's revocation ends too: the safe side.
+// revoked says whether a revocation ends the token. That of a key asks for no time, which whoever stole the key would write
+// as it suits. Tokens carry whole seconds, so one that was issued later in the second of a tenant's revocation ends too: the
+// safe side.
 func (set *revocations) revoked(id *Identity) bool {
-	if _, ended := set.tokens[id.TokenID]; ended {
+	if set.tokens[id.TokenID] || set.kids[id.KID] {
 		return true
 	}
 	at, ended := set.tenants[id.Tenant]
@@ -87,6 +97,8 @@ func (v *Verifier) checkRevoked(id *Identity, now time.Time) error {
 		return fmt.Errorf("%w: none were read yet", ErrStale)
 	case set.revoked(id):
 		return fmt.Errorf("%w: ask for a new one", ErrRevoked)
+	case set.frozen[id.Tenant]:
+		return fmt.Errorf("%w: tokens of %s work again when an operator has thawed it", ErrFrozen, id.Tenant)
 	case now.Sub(set.readAt) > v.maxStaleness:
 		return fmt.Errorf("%w: last read at %s", ErrStale, set.readAt.UTC().Format(time.RFC3339))
 	}

@@ -20,9 +20,24 @@ func TestRevocation(t *testing.T) {
 		{"the tenant, before it was issued", Revocation{Tenant: "acme", At: noon.Add(-time.Nanosecond)}, nil},
 		{"the tenant, as it was issued", Revocation{Tenant: "acme", At: noon}, ErrRevoked},
 		{"the tenant, later", Revocation{Tenant: "acme", At: noon.Add(time.Minute)}, ErrRevoked},
+		{"another tenant frozen", Revocation{Tenant: "other", Freeze: true, At: noon.Add(-time.Hour)}, nil},
+		{"the tenant frozen, before it was issued", Revocation{Tenant: "acme", Freeze: true, At: noon.Add(-time.Hour)}, ErrFrozen},
+		{"another key", Revocation{KID: "other", At: noon.Add(time.Hour)}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) { checkRevocation(t, newWorld(t), c.revoked, c.want) })
 	}
+}
+
+// Whoever stole a key writes the times of a token as it suits.
+func TestRevocationOfAKeyAsksForNoTime(t *testing.T) {
+	w := newWorld(t)
+	checkRevocation(t, w, Revocation{KID: w.signing.KID, At: noon.Add(-time.Hour)}, ErrRevoked)
+}
+
+func TestThawedTenantIsLetIn(t *testing.T) {
+	w := newWorld(t)
+	checkRevocation(t, w, Revocation{Tenant: "acme", Freeze: true, At: noon.Add(-time.Hour)}, ErrFrozen)
+	checkRevocation(t, w, Revocation{Tenant: "acme", At: noon.Add(-time.Hour)}, nil)
 }
 
 func TestRevocationOfOneToken(t *testing.T) {

@@ -19,7 +19,7 @@ const (
 	clockLeeway = 30 * time.Second
 )
 
-// claims of a token: the registered ones and ours, all required but op.
+// claims of a token: the registered ones and ours, all required but op and addresses.
 type claims struct {
 	jwt.RegisteredClaims
 	Use      Class   `json:"use"`
@@ -27,6 +27,10 @@ type claims struct {
 	Scope    []Scope `json:"scope"`
 	Master   int     `json:"mk"`
 	Operator bool    `json:"op,omitempty"`
+
+	Addresses []string `json:"addresses,omitempty"` // prefixes (CIDR) that it may be used from
+
+	kid string // of the header
 }
 
 // verifiedToken is a token whose signature and claims held once. Expiry and revocation are checked at every use.
@@ -76,8 +80,12 @@ func (v *Verifier) verifyToken(text string, now time.Time) (*verifiedToken, erro
 	if !known {
 		return nil, fmt.Errorf("%w: master key %d is unknown", ErrToken, c.Master)
 	}
+	addresses, err := parseAddresses(c.Addresses)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrToken, err)
+	}
 	t := &verifiedToken{id: &Identity{TokenID: c.ID, Tenant: c.Tenant, Subject: c.Subject, Operator: c.Operator,
-		Class: c.Use, Scopes: c.Scope, IssuedAt: c.IssuedAt.Time, ExpiresAt: c.ExpiresAt.Time}}
+		Class: c.Use, Scopes: c.Scope, Addresses: addresses, KID: c.kid, IssuedAt: c.IssuedAt.Time, ExpiresAt: c.ExpiresAt.Time}}
 	if c.Use == ClassKey {
 		t.secret = master.secretKey(text)
 	}
@@ -105,6 +113,7 @@ func (v *Verifier) parseToken(text string) (*claims, error) {
 		if !known {
 			return nil, errors.New("its signing key is unknown")
 		}
+		c.kid = key.KID
 		return key.Public, nil
 	})
 	if err != nil {

@@ -80,7 +80,7 @@ func revocationsOf(store tracking.Tokens) auth.RevocationSource {
 		}
 		list := make([]auth.Revocation, len(recorded))
 		for i, r := range recorded {
-			list[i] = auth.Revocation{TokenID: r.TokenID, Tenant: r.Tenant, At: r.At}
+			list[i] = auth.Revocation{TokenID: r.TokenID, KID: r.KID, Tenant: r.Tenant, Freeze: r.Freeze, At: r.At}
 		}
 		return list, nil
 	}
