@@ -26,6 +26,7 @@ const (
 	reasonUnsignable = "unsignable-header"
 	reasonPolicy     = "policy"
 	reasonSlow       = "slow"
+	reasonIdentity   = "identity"
 )
 
 // slowDecision is how long a decision may take to stay a redirect: botocore sends its body 1 s after Expect.
@@ -39,6 +40,7 @@ type facts struct {
 	awsChunked bool     // the body has framing that storage would not take from a presigned request
 	unsignable bool     // the client will replay a header that cannot be signed for storage
 	sameHost   bool     // storage's host is the client's own, or below it: clients would replay Authorization there
+	noIdentity bool     // there are no credentials to sign the URL with
 	took       time.Duration
 }
 
@@ -68,6 +70,8 @@ func decide(f facts) (Road, string, error) {
 		return relayOr(allows, reasonSameHost)
 	case f.took > slowDecision:
 		return relayOr(allows, reasonSlow)
+	case f.noIdentity:
+		return relayOr(allows, reasonIdentity)
 	}
 	return RoadRedirect, reason, nil
 }
@@ -79,9 +83,9 @@ func relayOr(allows func(Road) bool, reason string) (Road, string, error) {
 	return RoadRelay, reason, nil
 }
 
-// sameSite reports whether a client that talks to host would take storage for the same site: the host itself or a sub-domain of it.
+// SameSite reports whether a client that talks to host would take storage for the same site: the host itself or a sub-domain of it.
 // Go's net/http keeps Authorization there when it follows a redirect.
-func sameSite(host, storage string) bool {
+func SameSite(host, storage string) bool {
 	h, s := hostName(host), hostName(storage)
 	return h == s || strings.HasSuffix(s, "."+h)
 }

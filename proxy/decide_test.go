@@ -23,6 +23,8 @@ func TestDecide(t *testing.T) {
 		{"a header that cannot be signed", facts{wish: "redirect", unsignable: true}, RoadRelay, "unsignable-header"},
 		{"storage on the client's host", facts{wish: "redirect", sameHost: true}, RoadRelay, "same-host"},
 		{"a decision that took long", facts{wish: "redirect", took: 501 * time.Millisecond}, RoadRelay, "slow"},
+		{"no identity to sign with", facts{wish: "redirect", noIdentity: true}, RoadRelay, "identity"},
+		{"no identity within half a second", facts{wish: "redirect", noIdentity: true, took: 501 * time.Millisecond}, RoadRelay, "slow"},
 		{"a decision that took half a second", facts{wish: "redirect", took: 500 * time.Millisecond}, RoadRedirect, "client-asked"},
 	}
 	for _, tt := range tests {
@@ -38,6 +40,7 @@ func TestDecide(t *testing.T) {
 func TestDecideRefusesWhereNoRoadIsLeft(t *testing.T) {
 	for _, f := range []facts{
 		{policy: []string{"redirect"}, awsChunked: true},
+		{policy: []string{"redirect"}, noIdentity: true},
 		{policy: []string{"redirect"}, wish: "relay"},
 		{policy: []string{"sign"}, fallback: RoadRelay},
 	} {
@@ -61,8 +64,8 @@ func TestSameSite(t *testing.T) {
 		{"[::1]:80", "[::1]:9000", true},
 	}
 	for _, tt := range tests {
-		if got := sameSite(tt.host, tt.storage); got != tt.want {
-			t.Errorf("sameSite(%q, %q) = %t", tt.host, tt.storage, got)
+		if got := SameSite(tt.host, tt.storage); got != tt.want {
+			t.Errorf("SameSite(%q, %q) = %t", tt.host, tt.storage, got)
 		}
 	}
 }

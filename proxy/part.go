@@ -32,7 +32,7 @@ func (g *Gateway) uploadPart(ctx context.Context, r *Request) (*Response, error)
 	}
 	c := r.call()
 	c.Query = []storage.Param{{Name: "partNumber", Value: strconv.Itoa(number)}, {Name: "uploadId", Value: ref.StorageID}}
-	return g.send(r, b, c, f, false, func(road Road, until time.Time) error {
+	return g.send(ctx, r, b, c, f, false, func(road Road, until time.Time) error {
 		return g.reserve(ctx, r, tracking.Part{Number: number, Bytes: f.bytes, Checksum: checksumOf(r), Road: string(road), Until: until})
 	})
 }

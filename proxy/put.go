@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ import (
 )
 
 // putObject is S3's PutObject, for bodies that need no multipart upload.
-func (g *Gateway) putObject(_ context.Context, r *Request) (*Response, error) {
+func (g *Gateway) putObject(ctx context.Context, r *Request) (*Response, error) {
 	b, err := g.backendOf(r.Bucket)
 	if err != nil {
 		return nil, err
@@ -29,39 +30,47 @@ func (g *Gateway) putObject(_ context.Context, r *Request) (*Response, error) {
 	r.force(c)
 	r.refuseOverwrite(c)
 	forced := r.Scope.NoOverwrite || len(r.Scope.ForceHeaders) > 0
-	return g.send(r, b, c, f, forced, nil)
+	return g.send(ctx, r, b, c, f, forced, nil)
 }
 
 // send takes a body to storage by the road that decide chooses. forced says that the call has headers that the client did not
 // send; a redirect cannot carry them. reserve, if set, is asked before the first byte moves, with the time until which a grant counts.
-func (g *Gateway) send(r *Request, b *storage.Backend, c *storage.Call, f *framing, forced bool, reserve func(Road, time.Time) error) (*Response, error) {
+func (g *Gateway) send(ctx context.Context, r *Request, b *storage.Backend, c *storage.Call, f *framing, forced bool, reserve func(Road, time.Time) error) (*Response, error) {
 	wish := r.Header("x-partway-transfer")
 	if wish != "" && wish != string(RoadRedirect) && wish != string(RoadRelay) {
 		return nil, errInvalidArgument.saying("x-partway-transfer is either redirect or relay.")
 	}
 	r.Event.BytesDeclared, r.Event.Checksum = max(f.bytes, 0), checksumOf(r)
 	replayed, signable := replayedHeaders(r)
-	road, reason, err := decide(facts{
+	known := facts{
 		wish: wish, policy: r.Scope.Transfer, fallback: g.DefaultRoad,
-		awsChunked: f.chunked(), unsignable: forced || !signable, sameHost: sameSite(r.Host, b.Host()), took: g.Now().Sub(r.Received),
-	})
+		awsChunked: f.chunked(), unsignable: forced || !signable, sameHost: SameSite(r.Host, b.Host()), took: g.Now().Sub(r.Received),
+	}
+	road, reason, err := decide(known)
+	var location string
+	var until time.Time
+	if err == nil && road == RoadRedirect {
+		signed := *c
+		signed.Headers, signed.ContentLength = replayed, f.length
+		location, until, err = g.presign(ctx, r, b, &signed)
+		if errors.Is(err, storage.ErrNoIdentity) {
+			g.Log.Warn("relayed for want of an identity", "request_id", r.ID, "error", err)
+			known.noIdentity, known.took = true, g.Now().Sub(r.Received)
+			road, reason, err = decide(known)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
 	r.Event.Road, r.Event.Reason = string(road), reason
 	g.metrics.decision(road, reason)
-	until := time.Time{}
-	if road == RoadRedirect {
-		until = g.Now().Add(g.urlLife(r))
-	}
 	if reserve != nil {
 		if err := reserve(road, until); err != nil {
 			return nil, err
 		}
 	}
 	if road == RoadRedirect {
-		c.Headers, c.ContentLength = replayed, f.length
-		return g.redirect(r, b, c)
+		return redirect(r, location), nil
 	}
 	f.apply(c)
 	return &Response{take: func(ctx context.Context, x *relay.Exchange) (*Response, error) {
@@ -88,16 +97,19 @@ func (g *Gateway) relayBody(ctx context.Context, x *relay.Exchange, r *Request, 
 	return &Response{Status: answer.Status, Headers: answerHeaders(answer.Header), Body: answer.Body}, nil
 }
 
+// presign makes the URL of a redirect. Credentials that are not there by the time that a decision may take are ErrNoIdentity.
+func (g *Gateway) presign(ctx context.Context, r *Request, b *storage.Backend, c *storage.Call) (location string, until time.Time, err error) {
+	ctx, cancel := context.WithTimeout(ctx, slowDecision-g.Now().Sub(r.Received))
+	defer cancel()
+	return b.Presigned(ctx, c, storage.Grantee{Tenant: r.Identity.Tenant, Prefix: r.Scope.KeyPrefix()}, g.urlLife(r), g.Now())
+}
+
 // redirect answers 307 with a presigned URL at storage; the body stays with the client until it follows.
-func (g *Gateway) redirect(r *Request, b *storage.Backend, c *storage.Call) (*Response, error) {
-	location, err := b.Presigned(c, g.urlLife(r), g.Now())
-	if err != nil {
-		return nil, err
-	}
+func redirect(r *Request, location string) *Response {
 	body := errorXML(&Error{Code: "TemporaryRedirect", Message: "Please send the body to the Location given."}, r)
 	resp := reply(http.StatusTemporaryRedirect, body, "location", location, "cache-control", "no-store", xmlType.Name, xmlType.Value)
 	resp.Outcome = "granted"
-	return resp, nil
+	return resp
 }
 
 // urlLife is how long a presigned URL lives: never longer than the token that asked for it.

@@ -21,6 +21,7 @@ var (
 	root = Credentials{"ROOTKEY", "rootsecret"}
 	put  = Credentials{"PUTKEY", "putsecret"}
 	get  = Credentials{"GETKEY", "getsecret"}
+	acme = Grantee{"acme", "acme/"}
 	noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 )
 

@@ -24,21 +24,29 @@ func (b *Backend) newSDK() *s3.Client {
 		Region:       b.config.Region,
 		BaseEndpoint: aws.String(b.scheme + "://" + b.host),
 		UsePathStyle: b.config.PathStyle,
-		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			id := b.config.Credentials
-			return aws.Credentials{AccessKeyID: id.AccessKeyID, SecretAccessKey: id.SecretAccessKey}, nil
-		}),
-		HTTPClient: &http.Client{
-			Transport:     b.transport,
-			Timeout:       ownTimeout,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		Retryer: aws.NopRetryer{}, // who asks knows what an unknown outcome means; the SDK does not
+		Credentials:  sdkCredentials(&b.config.Credentials),
+		HTTPClient:   sdkHTTP(b.transport),
+		Retryer:      aws.NopRetryer{}, // who asks knows what an unknown outcome means; the SDK does not
 		// Not every server knows the checksums that the SDK would add, and the answers' are verified by nobody.
 		RequestChecksumCalculation:  aws.RequestChecksumCalculationWhenRequired,
 		ResponseChecksumValidation:  aws.ResponseChecksumValidationWhenRequired,
 		DisableS3ExpressSessionAuth: aws.Bool(true), // no session call for a bucket that is named like a directory bucket
 	})
+}
+
+func sdkCredentials(id *Credentials) aws.CredentialsProvider {
+	return aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{AccessKeyID: id.AccessKeyID, SecretAccessKey: id.SecretAccessKey}, nil
+	})
+}
+
+// sdkHTTP follows no redirect: to where would be the server's to say.
+func sdkHTTP(t *http.Transport) *http.Client {
+	return &http.Client{
+		Transport:     t,
+		Timeout:       ownTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // Part is one part that storage holds.

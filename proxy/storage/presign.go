@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,26 +12,36 @@ import (
 	"partway/auth/sigv4"
 )
 
-// Presigned signs c into its query with PresignPut (PUT) or PresignGet (GET), content-length of a PUT and c.Headers signed too, and
-// returns the URL. The client must send exactly c.Headers (and Content-Length).
+// Presigned signs c for g into its query, with the put identity (PUT) or PresignGet (GET), content-length of a PUT and c.Headers signed
+// too, and returns the URL and when it ends: ttl from now, or with the credentials if those are leased and end before. The client must
+// send exactly c.Headers (and Content-Length).
 //
 // Only PutObject, UploadPart and GetObject can be presigned, and never a copy: the holder of a URL chooses what it is used with.
-func (b *Backend) Presigned(c *Call, ttl time.Duration, now time.Time) (url string, err error) {
+// ErrNoIdentity, wrapped, if there are no credentials for g before ctx ends.
+func (b *Backend) Presigned(ctx context.Context, c *Call, g Grantee, ttl time.Duration, now time.Time) (url string, until time.Time, err error) {
 	operation, err := presignable(c)
 	if err != nil {
-		return "", fmt.Errorf("presign %s: %w", c.Method, err)
+		return "", time.Time{}, fmt.Errorf("presign %s: %w", c.Method, err)
 	}
 	host := b.hostOf(c.Bucket)
 	headers := make([]sigv4.Header, 0, len(c.Headers)+2)
 	headers = append(headers, sigv4.Header{Name: "host", Value: host})
 	headers = append(headers, c.Headers...)
-	signer := b.presignPut
-	if c.Method == http.MethodGet {
-		if signer = b.presignGet; signer == nil {
-			return "", fmt.Errorf("presign GET: storage %q has no presign_get", b.config.Name)
+	until = now.Add(ttl)
+	signer := b.presignGet
+	if c.Method == http.MethodPut {
+		var ends time.Time
+		if signer, ends, err = b.putSigner(ctx, c.Bucket, g, now); err != nil {
+			return "", time.Time{}, fmt.Errorf("presign PUT: %w", err)
 		}
-	} else if c.ContentLength >= 0 {
-		headers = append(headers, sigv4.Header{Name: "content-length", Value: strconv.FormatInt(c.ContentLength, 10)})
+		if !ends.IsZero() && ends.Before(until) {
+			until = ends
+		}
+		if c.ContentLength >= 0 {
+			headers = append(headers, sigv4.Header{Name: "content-length", Value: strconv.FormatInt(c.ContentLength, 10)})
+		}
+	} else if signer == nil {
+		return "", time.Time{}, fmt.Errorf("presign GET: storage %q has no presign_get", b.config.Name)
 	}
 	// x-id is what the SDKs add to say which operation a URL is for; storage ignores it.
 	query := "x-id=" + operation
@@ -40,7 +51,15 @@ func (b *Backend) Presigned(c *Call, ttl time.Duration, now time.Time) (url stri
 	path := b.path(c)
 	return b.scheme + "://" + host + path + "?" + signer.Presign(&sigv4.Request{
 		Method: c.Method, Path: path, Query: query, Headers: headers, Payload: sigv4.UnsignedPayload,
-	}, ttl, now), nil
+	}, until.Sub(now), now), until, nil
+}
+
+// putSigner returns what signs g's uploads to bucket, and when it ends if it does.
+func (b *Backend) putSigner(ctx context.Context, bucket string, g Grantee, now time.Time) (*sigv4.Signer, time.Time, error) {
+	if b.leases == nil {
+		return b.presignPut, time.Time{}, nil
+	}
+	return b.leases.get(ctx, holding{bucket, g.Tenant, g.Prefix}, now)
 }
 
 // presignable returns the operation that c is, or why it must not be presigned.

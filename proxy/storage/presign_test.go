@@ -88,7 +88,7 @@ func TestPresignedAsSDK(t *testing.T) {
 					if err != nil {
 						t.Fatalf("%s of %q: %v", name, key, err)
 					}
-					got, err := b.Presigned(&c.call, 5*time.Minute, noon)
+					got, _, err := b.Presigned(t.Context(), &c.call, acme, 5*time.Minute, noon)
 					if err != nil || got != want.URL {
 						t.Errorf("%s, %s of %q: %v\n got %s\nwant %s", style, name, key, err, got, want.URL)
 					}
@@ -101,10 +101,10 @@ func TestPresignedAsSDK(t *testing.T) {
 // Headers that the SDK would move into the query stay headers: the client replays them.
 func TestPresignedHoistsNothing(t *testing.T) {
 	b := newBackend(t, "http://127.0.0.1:9000", nil)
-	got, err := b.Presigned(&Call{
+	got, _, err := b.Presigned(t.Context(), &Call{
 		Method: "PUT", Bucket: "bucket", Key: "key", ContentLength: 5,
 		Headers: []sigv4.Header{{Name: "x-amz-sdk-checksum-algorithm", Value: "CRC32"}, {Name: "x-amz-expected-bucket-owner", Value: "1"}},
-	}, time.Minute, noon)
+	}, acme, time.Minute, noon)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestPresignedHoistsNothing(t *testing.T) {
 
 // The length of an empty body is signed as well, or anything could be sent in its place. (The SDK leaves it out.)
 func TestPresignedEmptyBody(t *testing.T) {
-	got, err := newBackend(t, "http://h:1", nil).Presigned(&Call{Method: "PUT", Bucket: "bucket", Key: "key"}, time.Minute, noon)
+	got, _, err := newBackend(t, "http://h:1", nil).Presigned(t.Context(), &Call{Method: "PUT", Bucket: "bucket", Key: "key"}, acme, time.Minute, noon)
 	if err != nil || !strings.Contains(got, "X-Amz-SignedHeaders=content-length%3Bhost&") {
 		t.Errorf("%s, %v", got, err)
 	}
@@ -144,7 +144,7 @@ func TestPresignedIdentities(t *testing.T) {
 	}
 	keyOf := func(t *testing.T, b *Backend, method string) string {
 		t.Helper()
-		s, err := b.Presigned(call(method), time.Minute, noon)
+		s, _, err := b.Presigned(t.Context(), call(method), acme, time.Minute, noon)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +163,7 @@ func TestPresignedIdentities(t *testing.T) {
 	if p := keyOf(t, one, "PUT"); p != root.AccessKeyID {
 		t.Errorf("PUT by %s", p)
 	}
-	if s, err := one.Presigned(call("GET"), time.Minute, noon); err == nil {
+	if s, _, err := one.Presigned(t.Context(), call("GET"), acme, time.Minute, noon); err == nil {
 		t.Errorf("GET without presign_get: %s", s)
 	}
 }
@@ -188,7 +188,7 @@ func TestPresignedRefuses(t *testing.T) {
 		"GET parts":             {Method: "GET", Bucket: "b", Key: "k", Query: []Param{{"uploadId", "u"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if u, err := b.Presigned(&c, time.Minute, noon); err == nil || u != "" {
+			if u, _, err := b.Presigned(t.Context(), &c, acme, time.Minute, noon); err == nil || u != "" {
 				t.Errorf("presigned %s", u)
 			}
 		})
@@ -204,7 +204,7 @@ func BenchmarkPresigned(b *testing.B) {
 		Headers: []sigv4.Header{{Name: "x-amz-checksum-crc32", Value: "NhCmhg=="}}}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := s.Presigned(c, 5*time.Minute, noon); err != nil {
+		if _, _, err := s.Presigned(b.Context(), c, acme, 5*time.Minute, noon); err != nil {
 			b.Fatal(err)
 		}
 	}

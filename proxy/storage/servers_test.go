@@ -166,7 +166,7 @@ func TestVersitygwPresigned(t *testing.T) {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
-			url, err := b.Presigned(&Call{Method: "PUT", Bucket: "bucket", Key: "key", Query: part(number, id), Headers: sum, ContentLength: int64(len(body))}, time.Minute, time.Now())
+			url, _, err := b.Presigned(t.Context(), &Call{Method: "PUT", Bucket: "bucket", Key: "key", Query: part(number, id), Headers: sum, ContentLength: int64(len(body))}, acme, time.Minute, time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -248,7 +248,7 @@ func TestVersitygwOddKeys(t *testing.T) {
 		if o, err := b.HeadObject(t.Context(), "bucket", key); err != nil || o.Size != int64(len(body)) || o.ETag == "" || o.LastModified.IsZero() {
 			t.Errorf("head %q: %v, %v", key, o, err)
 		}
-		url, err := b.Presigned(&Call{Method: "GET", Bucket: "bucket", Key: key}, time.Minute, time.Now())
+		url, _, err := b.Presigned(t.Context(), &Call{Method: "GET", Bucket: "bucket", Key: key}, acme, time.Minute, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,12 +1,13 @@
 // Package storage is the S3 servers behind the gateway: where they are, how requests to them are signed, and the few calls that
-// the gateway makes on its own account. The only importer of the S3 SDK.
+// the gateway makes on its own account. The only importer of the S3 and STS SDKs.
 //
 // A client's request that is passed on is a Call: signed into its header for the relay (Relayed) and for control calls (Do), into
 // its query for redirect and sign (Presigned). Calls that the gateway itself originates (ListParts to verify, AbortUpload,
 // HeadObject, CreateBucket) use the SDK.
 //
 // Each backend has up to three identities: credentials sign headers of requests that the gateway sends; PresignPut signs
-// URLs for UploadPart and PutObject; PresignGet, if there, signs URLs for GetObject and never a PUT.
+// URLs for UploadPart and PutObject; PresignGet, if there, signs URLs for GetObject and never a PUT. With a PutRole, PresignPut
+// signs no URL itself: it assumes the role for each tenant's prefix, and what STS leases for it signs (role.go, lease.go).
 //
 // A key is decoded in a Call and encoded once, by AWS's rules, on the wire. Nothing on the way cleans it: "//", a leading slash
 // and dots arrive at storage as they are.
@@ -39,6 +40,7 @@ type Config struct {
 	PathStyle              bool   // false: bucket.host
 	Credentials            Credentials
 	PresignPut, PresignGet *Credentials // nil: Credentials signs presigned PUTs; no presigned GETs
+	PutRole                *Role        // nil: PresignPut signs itself
 	Exclusive              bool         // nobody but the gateway creates uploads there
 	CAFile                 string       // PEM; the only authorities that are trusted for https. "": the system's
 	NoAWSChunked           bool         // storage that cannot take STREAMING-UNSIGNED-PAYLOAD-TRAILER
@@ -49,6 +51,7 @@ var (
 	ErrUnavailable  = errors.New("storage unavailable") // not reached, no answer in time, or a 5xx to a call of the gateway's own
 	ErrNoSuchUpload = errors.New("no such upload at storage")
 	ErrNotFound     = errors.New("not found at storage")
+	ErrNoIdentity   = errors.New("no identity to sign the URL with") // STS was too slow, was away, or refused
 )
 
 // Backend is one S3 server. Safe for concurrent use.
@@ -58,6 +61,8 @@ type Backend struct {
 	sign         *sigv4.Signer
 	presignPut   *sigv4.Signer
 	presignGet   *sigv4.Signer // nil: no presigned GETs
+	assumer      *assumer      // nil: presignPut signs itself
+	leases       *leases       // of assumer
 	conns        *relay.Storage
 	transport    *http.Transport
 	sdk          *s3.Client
@@ -66,10 +71,14 @@ type Backend struct {
 // New checks the config and reads the CA file; it makes no request.
 func New(c Config) (*Backend, error) {
 	b := &Backend{config: c}
-	address, err := b.parseEndpoint()
+	at, err := parseEndpoint(c.Endpoint)
 	if err != nil {
-		return nil, fmt.Errorf("storage %q: %w", c.Name, err)
+		return nil, fmt.Errorf("storage %q: endpoint: %w", c.Name, err)
 	}
+	if !c.PathStyle && net.ParseIP(at.name) != nil {
+		return nil, fmt.Errorf("storage %q: endpoint %q: virtual-host style needs a host name; set path_style", c.Name, c.Endpoint)
+	}
+	b.scheme, b.host = at.scheme, at.host
 	if b.sign, err = c.signer(&c.Credentials); err != nil {
 		return nil, fmt.Errorf("storage %q: %w", c.Name, err)
 	}
@@ -84,12 +93,21 @@ func New(c Config) (*Backend, error) {
 			return nil, fmt.Errorf("storage %q: presign_get: %w", c.Name, err)
 		}
 	}
-	tlsConfig, err := b.tlsConfig()
+	tlsConfig, err := c.tls(at)
 	if err != nil {
 		return nil, fmt.Errorf("storage %q: %w", c.Name, err)
 	}
-	b.conns = relay.NewStorage(relay.StorageConfig{Address: address, TLS: tlsConfig, DialTimeout: dialTimeout})
-	b.transport = newTransport(address, tlsConfig)
+	if c.PutRole != nil {
+		if c.PresignPut == nil {
+			return nil, fmt.Errorf("storage %q: presign_put: a role needs credentials to be assumed with", c.Name)
+		}
+		if b.assumer, err = b.newAssumer(); err != nil {
+			return nil, fmt.Errorf("storage %q: presign_put: %w", c.Name, err)
+		}
+		b.leases = newLeases(b.assumer.assume)
+	}
+	b.conns = relay.NewStorage(relay.StorageConfig{Address: at.address, TLS: tlsConfig, DialTimeout: dialTimeout})
+	b.transport = newTransport(at.address, tlsConfig)
 	b.sdk = b.newSDK()
 	return b, nil
 }
@@ -109,57 +127,62 @@ func (b *Backend) Host() string { return b.host }
 // Conns is where relayed requests go, whatever their bucket: virtual-host style changes the Host header, not the address.
 func (b *Backend) Conns(string) *relay.Storage { return b.conns }
 
-// Close ends idle connections.
+// Close ends idle connections, and what STS is being asked.
 func (b *Backend) Close() {
+	if b.leases != nil {
+		b.leases.close()
+		b.assumer.transport.CloseIdleConnections()
+	}
 	b.conns.Close()
 	b.transport.CloseIdleConnections()
 }
 
-// parseEndpoint sets scheme and host and returns the address to dial.
-func (b *Backend) parseEndpoint() (string, error) {
-	u, err := url.Parse(b.config.Endpoint)
+// endpoint is where a server is.
+type endpoint struct {
+	scheme, host  string // host[:port], without the scheme's default port: what the SDKs put into the Host header, which is signed
+	name, address string // the host alone; what to dial
+}
+
+func parseEndpoint(text string) (endpoint, error) {
+	u, err := url.Parse(text)
 	if err != nil {
-		return "", fmt.Errorf("endpoint: %w", err)
+		return endpoint{}, err
 	}
 	defaultPort, ok := map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	if !ok {
-		return "", fmt.Errorf("endpoint %q: want http:// or https://", b.config.Endpoint)
+		return endpoint{}, fmt.Errorf("%q: want http:// or https://", text)
 	}
 	if u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
-		return "", fmt.Errorf("endpoint %q: want a scheme, a host and a port alone", b.config.Endpoint)
+		return endpoint{}, fmt.Errorf("%q: want a scheme, a host and a port alone", text)
 	}
-	if !b.config.PathStyle && net.ParseIP(u.Hostname()) != nil {
-		return "", fmt.Errorf("endpoint %q: virtual-host style needs a host name; set path_style", b.config.Endpoint)
-	}
-	b.scheme, b.host = u.Scheme, strings.ToLower(u.Host)
+	e := endpoint{scheme: u.Scheme, host: strings.ToLower(u.Host), name: strings.ToLower(u.Hostname())}
 	port := u.Port()
 	if port == "" {
 		port = defaultPort
 	}
 	if port == defaultPort {
-		// The SDKs leave it out of the Host header, and Host is signed.
-		b.host = strings.TrimSuffix(strings.TrimSuffix(b.host, ":"+port), ":")
+		e.host = strings.TrimSuffix(strings.TrimSuffix(e.host, ":"+port), ":")
 	}
-	return net.JoinHostPort(u.Hostname(), port), nil
+	e.address = net.JoinHostPort(u.Hostname(), port)
+	return e, nil
 }
 
-// tlsConfig is nil for http. The name to verify is the endpoint's also in virtual-host style, since that is what is dialled.
-func (b *Backend) tlsConfig() (*tls.Config, error) {
-	if b.scheme == "http" {
+// tls is nil for http. The name to verify is the endpoint's also in virtual-host style, since that is what is dialled.
+func (c *Config) tls(at endpoint) (*tls.Config, error) {
+	if at.scheme == "http" {
 		return nil, nil
 	}
-	name := (&url.URL{Host: b.host}).Hostname()
-	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: name}
-	if b.config.CAFile == "" {
+	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: at.name}
+	if c.CAFile == "" {
 		return t, nil
 	}
-	pem, err := os.ReadFile(b.config.CAFile)
+	pem, err := os.ReadFile(c.CAFile)
 	if err != nil {
 		return nil, fmt.Errorf("ca_file: %w", err)
 	}
 	t.RootCAs = x509.NewCertPool()
 	if !t.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("ca_file %s: no PEM certificate in it", b.config.CAFile)
+		return nil, fmt.Errorf("ca_file %s: no PEM certificate in it", c.CAFile)
 	}
 	return t, nil
 }

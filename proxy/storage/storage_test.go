@@ -35,6 +35,10 @@ func TestConfigErrors(t *testing.T) {
 		{"no credentials", "access_key_id", func(c *Config) { c.Credentials = Credentials{} }},
 		{"half of presign_put", "presign_put", func(c *Config) { c.PresignPut = &Credentials{AccessKeyID: "x"} }},
 		{"half of presign_get", "presign_get", func(c *Config) { c.PresignGet = &Credentials{SecretAccessKey: "x"} }},
+		{"role without presign_put", "presign_put", func(c *Config) { c.PutRole = &Role{ARN: roleARN} }},
+		{"role that is none", "role_arn", func(c *Config) { c.PresignPut, c.PutRole = &put, &Role{ARN: "partway-put"} }},
+		{"role that is a user", "presign_put", func(c *Config) { c.PresignPut, c.PutRole = &put, &Role{ARN: "arn:aws:s3:::b:x"} }},
+		{"STS that is nowhere", "sts_endpoint", func(c *Config) { c.PresignPut, c.PutRole = &put, &Role{ARN: roleARN, Endpoint: "sts:1"} }},
 		{"CA file missing", "ca_file", func(c *Config) { c.Endpoint, c.CAFile = "https://h", "/nonexistent" }},
 		{"CA file empty", "ca_file", func(c *Config) { c.Endpoint, c.CAFile = "https://h", empty }},
 	} {
