@@ -3,6 +3,7 @@ package tracking
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -12,6 +13,8 @@ const (
 	// catchUp is the least time between two batches while the spool drains into a trail that is back: it would never empty if
 	// it filled as fast.
 	catchUp = 50 * time.Millisecond
+	// complainEvery is how often the log hears of a batch that is still not taken.
+	complainEvery = time.Minute
 )
 
 // backoff is the pauses between tries.
@@ -36,10 +39,31 @@ func (w *Writer) append(b *Batch) error {
 	return w.c.Trail.AppendBatch(ctx, b)
 }
 
+// stall is the time since when the spool's oldest batch has not been taken.
+type stall struct{ since, complaint time.Time }
+
+// complain tells the log of a refusal at once and every minute, of a trail that is away from the first minute on.
+func (w *Writer) complain(s *stall, err error) {
+	now := time.Now()
+	if s.since.IsZero() {
+		s.since, s.complaint = now, now
+		if errors.Is(err, ErrUnavailable) { // put has warned, and it may pass
+			s.complaint = now.Add(complainEvery)
+		}
+	}
+	if now.Before(s.complaint) {
+		return
+	}
+	s.complaint = now.Add(complainEvery)
+	w.c.Log.Error("audit trail does not take the oldest batch of the spool; all behind it wait, and a full spool refuses requests",
+		"error", err, "batches", w.spool.len(), "for", now.Sub(s.since).Round(time.Second))
+}
+
 // drain is the goroutine that moves batches from the spool to the trail, oldest first and unchanged, until Close.
 func (w *Writer) drain() {
 	defer close(w.drained)
 	var pause backoff
+	var stalled stall
 	for w.ctx.Err() == nil {
 		if w.spool.len() == 0 {
 			select {
@@ -50,16 +74,14 @@ func (w *Writer) drain() {
 		}
 		if err := w.drainFirst(); err != nil {
 			w.draining.Store(false)
-			if !errors.Is(err, ErrUnavailable) {
-				w.c.Log.Error("spooled audit batch was not taken, trying again", "error", err)
-			}
+			w.complain(&stalled, err)
 			select {
 			case <-time.After(pause.next()):
 			case <-w.ctx.Done():
 			}
 			continue
 		}
-		pause = backoff{}
+		pause, stalled = backoff{}, stall{}
 		w.draining.Store(true)
 		if w.spool.len() == 0 {
 			w.draining.Store(false)
@@ -75,7 +97,7 @@ func (w *Writer) drainFirst() error {
 		return err
 	}
 	if err := w.append(b); err != nil {
-		return err
+		return fmt.Errorf("store batch %d of writer %s: %w", b.Seq, b.Writer, err)
 	}
 	return w.spool.removeFirst()
 }

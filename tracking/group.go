@@ -9,10 +9,13 @@ import (
 
 const (
 	batchEvents = 500
-	// batchBytes leaves room for one more event under 1 MiB.
+	// batchBytes leaves room for one more event under 1 MiB, of the 16 MiB that a document of MongoDB may have.
 	batchBytes = 1<<20 - 64<<10
 	// eventBytes is about the size of an event without its strings.
 	eventBytes = 400
+	// longestString is what an event keeps of one of its strings, some of which a client may make as long as a head can be. So an
+	// event fits into the room that batchBytes leaves, and an upload id into a key of bbolt (32 KiB). S3's longest key has 1 KiB.
+	longestString = 3 << 10
 )
 
 // run is the writer's goroutine: it stores one group of events after the other until Close.
@@ -199,16 +202,25 @@ func (w *Writer) put(b *Batch) error {
 	return nil
 }
 
-// clean makes e's strings valid UTF-8, which clients' headers need not be: a store that refused one would hold up all behind
-// it, and one that repaired it would break the MAC. It returns e's size, about.
+// clean makes e's strings valid UTF-8, which clients' headers need not be, and cuts long ones: a store that refused one would
+// hold up all behind it, and one that repaired it would break the MAC. It returns e's size, about.
 func clean(e *Event) int {
 	size := eventBytes
 	for _, s := range []*string{
 		&e.Tenant, &e.Subject, &e.TokenID, &e.RequestID, &e.Operation, &e.Bucket, &e.Key, &e.Target, &e.UploadID, &e.ETag, &e.Checksum,
 		&e.Road, &e.Reason, &e.Outcome, &e.ClientAddress, &e.UserAgent,
 	} {
-		*s = strings.ToValidUTF8(*s, "\ufffd")
+		*s = cut(strings.ToValidUTF8(*s, "\ufffd"))
 		size += len(*s)
 	}
 	return size
+}
+
+// cut marks what it shortens with an ellipsis.
+func cut(s string) string {
+	const ellipsis = "\u2026"
+	if len(s) <= longestString {
+		return s
+	}
+	return strings.ToValidUTF8(s[:longestString-len(ellipsis)], "") + ellipsis // without the half of a character
 }

@@ -3,8 +3,8 @@ package tracking
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -26,6 +26,7 @@ const (
 	failed            // and not stored
 	persisted         // stored, but reported as failed
 	hanging           // until the caller gives up, not stored
+	refused           // and not stored, by a trail that is there
 )
 
 // fakeTrail keeps batches in the order of arrival.
@@ -54,10 +55,14 @@ func (f *fakeTrail) AppendBatch(ctx context.Context, b *Batch) error {
 	if how == stored || how == persisted {
 		f.keep(b)
 	}
-	if how != stored {
+	switch how {
+	case stored:
+		return nil
+	case refused:
+		return errors.New("fake trail: not such a batch")
+	default:
 		return fmt.Errorf("fake trail: %w", ErrUnavailable)
 	}
-	return nil
 }
 
 func (f *fakeTrail) keep(b *Batch) {
@@ -115,7 +120,9 @@ func clone(b *Batch) (c Batch) {
 func newWriter(t *testing.T, c WriterConfig) *Writer {
 	t.Helper()
 	c.ChainKey, c.Gateway = chainKey, "gw1"
-	c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
 	w, err := NewWriter(c)
 	if err != nil {
 		t.Fatal(err)

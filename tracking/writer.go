@@ -3,7 +3,6 @@ package tracking
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,9 +37,13 @@ type WriterConfig struct {
 //   - the spool otherwise, behind those that wait, so that Trail sees a writer's batches in order;
 //   - memory, if neither takes it. One batch at most: until it is stored no other is sealed, Record fails at once and Note
 //     waits. So the chain has no gap, and an event whose Record failed may still turn up in the trail.
+//
+// A batch that Trail refuses for good is not passed over either: a gap in the chain is what a deletion looks like. It and all
+// behind it stay in the spool, the log says so every minute, and requests are refused once the spool is full. Batches are made
+// such that no store has a reason to refuse one: valid UTF-8, strings of bounded length, about 1 MiB in all.
 type Writer struct {
 	c       WriterConfig
-	id      string
+	id      string        // names one run of one process
 	spool   *spool        // nil without SpoolDir
 	writes  chan entry    // unbuffered: an event that was not received will not be written
 	notes   chan entry    //
@@ -97,7 +100,7 @@ func NewWriter(c WriterConfig) (*Writer, error) {
 		c.Now = time.Now
 	}
 	w := &Writer{
-		c: c, id: newWriterID(),
+		c: c, id: rand.Text(),
 		writes: make(chan entry), notes: make(chan entry, noteQueue),
 		closing: make(chan struct{}), ended: make(chan struct{}),
 		wake: make(chan struct{}, 1), emptied: make(chan struct{}, 1), drained: make(chan struct{}),
@@ -112,13 +115,6 @@ func NewWriter(c WriterConfig) (*Writer, error) {
 	go w.run()
 	go w.drain()
 	return w, nil
-}
-
-// newWriterID names one run of one process.
-func newWriterID() string {
-	var id [8]byte
-	rand.Read(id[:]) // never fails: it ends the program instead
-	return hex.EncodeToString(id[:])
 }
 
 // Record returns once e is durable: in the trail, or in the spool. ErrUnavailable if it can be in neither.

@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 	"unicode/utf8"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
 func TestRecordStampsEvents(t *testing.T) {
@@ -27,7 +29,7 @@ func TestRecordStampsEvents(t *testing.T) {
 			ID: w.id + "-1-0", Time: time.Date(2026, 3, 1, 12, 0, 0, 123_000_000, time.UTC), Operation: "UploadPart",
 			Gateway: "gw1", Writer: w.id, Seq: 1,
 		}
-		if !reflect.DeepEqual(e, want) || b.Seq != 1 || b.Writer != w.id || !b.Time.Equal(e.Time) || len(w.id) != 16 {
+		if !reflect.DeepEqual(e, want) || b.Seq != 1 || b.Writer != w.id || !b.Time.Equal(e.Time) || w.id == "" {
 			t.Fatalf("batch %+v, want the event %+v", b, want)
 		}
 	})
@@ -87,27 +89,61 @@ func TestCrowdSharesBatches(t *testing.T) {
 	})
 }
 
+// A document of MongoDB holds 16 MiB, and JSON may need six bytes for one.
 func TestBatchIsBoundedInBytes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		trail := new(fakeTrail)
-		w := newWriter(t, WriterConfig{Trail: trail})
-		for range 300 {
-			w.Note(Event{UserAgent: strings.Repeat("x", 16<<10)})
-		}
-		mustClose(t, w)
-		for _, b := range trail.all() {
-			size := 0
-			for _, e := range b.Events {
-				size += len(e.UserAgent)
+	const most = 16 << 20 / 6
+	for _, c := range []struct {
+		name   string
+		long   string // every string of every event
+		events int
+	}{
+		{"as long as a head", strings.Repeat("x", 16<<10), 60},
+		{"longer", strings.Repeat("<\xff", 64<<10), 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				trail := new(fakeTrail)
+				w := newWriter(t, WriterConfig{Trail: trail})
+				for range c.events {
+					var e Event
+					v := reflect.ValueOf(&e).Elem()
+					for f := range v.NumField() {
+						if v.Field(f).Kind() == reflect.String {
+							v.Field(f).SetString(c.long)
+						}
+					}
+					w.Note(e)
+				}
+				mustClose(t, w)
+				for _, b := range trail.all() {
+					raw, err := bson.Marshal(b)
+					if err != nil || len(raw) > most {
+						t.Fatalf("a batch of %d bytes, %v", len(raw), err)
+					}
+				}
+				if got := len(trail.operations()); got != c.events {
+					t.Fatalf("%d events, want %d", got, c.events)
+				}
+			})
+		})
+	}
+}
+
+func TestLongStringsAreCut(t *testing.T) {
+	for _, c := range []struct{ name, given, want string }{
+		{"as long as may be", strings.Repeat("x", longestString), strings.Repeat("x", longestString)},
+		{"longer", strings.Repeat("x", longestString+1), strings.Repeat("x", longestString-3) + "\u2026"},
+		{"within a character", "xy" + strings.Repeat("\u00e9", longestString), "xy" + strings.Repeat("\u00e9", longestString/2-3) + "\u2026"},
+		{"longer once repaired", strings.Repeat("x\xff", longestString/3), strings.Repeat("x\ufffd", longestString/4-1) + "x\u2026"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := Event{UserAgent: c.given}
+			size := clean(&e)
+			if e.UserAgent != c.want || size != eventBytes+len(c.want) {
+				t.Errorf("%d bytes, ...%q, want %d, ...%q", len(e.UserAgent), e.UserAgent[len(e.UserAgent)-8:], len(c.want), c.want[len(c.want)-8:])
 			}
-			if size > 1<<20 {
-				t.Fatalf("a batch of %d bytes", size)
-			}
-		}
-		if got := len(trail.operations()); got != 300 {
-			t.Fatalf("%d events, want 300", got)
-		}
-	})
+		})
+	}
 }
 
 func TestNotesAreWrittenWithoutWaiting(t *testing.T) {
