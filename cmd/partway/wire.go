@@ -203,21 +203,22 @@ func (s *server) openBackends(probes map[string]func(context.Context) error) ([]
 }
 
 func newBackend(b *config.Backend) (*storage.Backend, error) {
-	return storage.New(storage.Config{
+	c := storage.Config{
 		Name: b.Name, Endpoint: b.Endpoint, Region: b.Region, PathStyle: *b.PathStyle,
 		Credentials:  storage.Credentials{AccessKeyID: b.AccessKeyID, SecretAccessKey: b.SecretAccessKey},
-		PresignPut:   identity(b.PresignPut),
-		PresignGet:   identity(b.PresignGet),
 		Exclusive:    b.Exclusive,
 		NoAWSChunked: !*b.AWSChunked,
-	})
-}
-
-func identity(c *config.Credentials) *storage.Credentials {
-	if c == nil {
-		return nil
 	}
-	return &storage.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey}
+	if put := b.PresignPut; put != nil {
+		c.PresignPut = &storage.Credentials{AccessKeyID: put.AccessKeyID, SecretAccessKey: put.SecretAccessKey}
+		if put.RoleARN != "" {
+			c.PutRole = &storage.Role{ARN: put.RoleARN, Endpoint: put.STSEndpoint, ExternalID: put.ExternalID}
+		}
+	}
+	if get := b.PresignGet; get != nil {
+		c.PresignGet = &storage.Credentials{AccessKeyID: get.AccessKeyID, SecretAccessKey: get.SecretAccessKey}
+	}
+	return storage.New(c)
 }
 
 func serverTLS(c config.TLS) (*tls.Config, error) {

@@ -83,8 +83,17 @@ type Backend struct {
 	SecretAccessKey string       `yaml:"secret_access_key"`
 	AWSChunked      *bool        `yaml:"aws_chunked"`
 	Exclusive       bool         `yaml:"exclusive"`
-	PresignPut      *Credentials `yaml:"presign_put"`
+	PresignPut      *PutIdentity `yaml:"presign_put"`
 	PresignGet      *Credentials `yaml:"presign_get"`
+}
+
+// PutIdentity signs the URLs of uploads: itself, or, with RoleARN, by assuming that role for each tenant's prefix.
+type PutIdentity struct {
+	AccessKeyID     string `yaml:"access_key_id"`
+	SecretAccessKey string `yaml:"secret_access_key"`
+	RoleARN         string `yaml:"role_arn"`
+	STSEndpoint     string `yaml:"sts_endpoint"`
+	ExternalID      string `yaml:"external_id"`
 }
 
 // Credentials of an identity at a backend.

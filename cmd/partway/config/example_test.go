@@ -16,7 +16,7 @@ func switchedOn(t *testing.T) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return regexp.MustCompile(`(?m)^(\s*)#(  - |[a-z_]+:)`).ReplaceAll(text, []byte("$1$2"))
+	return regexp.MustCompile(`(?m)^(\s*)#(  - |  [a-z_]+:|[a-z_]+:)`).ReplaceAll(text, []byte("$1$2"))
 }
 
 func TestExampleShowsTheDefaults(t *testing.T) {

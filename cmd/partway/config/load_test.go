@@ -18,6 +18,11 @@ const works = `storage:
   default: main
 `
 
+// withPut is works with a presign_put that says more than its keys.
+func withPut(more string) string {
+	return strings.Replace(works, "  default", "      presign_put: {access_key_id: a, secret_access_key: b, "+more+"}\n  default", 1)
+}
+
 const master = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 func load(t *testing.T, text string, environ ...string) (*Config, error) {
@@ -76,6 +81,10 @@ func TestLoadRefuses(t *testing.T) {
 		{"endpoint with a path", strings.Replace(works, ":7070", ":7070/a", 1), `partway.yaml:4: storage.backends[0].endpoint: "http://127.0.0.1:7070/a" is not http://HOST[:PORT] or https://HOST[:PORT]`},
 		{"no secret", strings.Replace(works, "      secret_access_key: secret\n", "", 1), "partway.yaml:3: storage.backends[0].secret_access_key: missing"},
 		{"half an identity", works[:strings.Index(works, "  default")] + "      presign_put: {access_key_id: a}\n  default: main\n", "partway.yaml:7: storage.backends[0].presign_put.secret_access_key: missing"},
+		{"external id without a role", withPut("external_id: x"), "partway.yaml:7: storage.backends[0].presign_put.external_id: set without role_arn"},
+		{"STS without a role", withPut("sts_endpoint: 'https://h'"), "partway.yaml:7: storage.backends[0].presign_put.sts_endpoint: set without role_arn"},
+		{"role that is none", withPut("role_arn: put"), `partway.yaml:7: storage.backends[0].presign_put.role_arn: "put" is not arn:PARTITION:iam::ACCOUNT:role/NAME`},
+		{"STS that is nowhere", withPut("role_arn: 'arn:aws:iam::1:role/p', sts_endpoint: h"), `partway.yaml:7: storage.backends[0].presign_put.sts_endpoint: "h" is not http://HOST[:PORT] or https://HOST[:PORT]`},
 		{"unknown backend", works + "  buckets:\n    up.loads: other\n", `partway.yaml:9: storage.buckets.up.loads: no backend is named "other"`},
 		{"unknown default", strings.Replace(works, "default: main", "default: other", 1), `partway.yaml:7: storage.default: no backend is named "other"`},
 		{"backend twice", strings.Replace(works, "  default", "    - {name: main, endpoint: 'http://a', access_key_id: a, secret_access_key: b}\n  default", 1), `partway.yaml:7: storage.backends[1].name: "main" stands twice`},

@@ -133,7 +133,7 @@ func (c *Config) checkStorage(k *check) {
 		names[b.Name] = true
 		k.endpoint(at+".endpoint", b.Endpoint)
 		k.credentials(at, &Credentials{b.AccessKeyID, b.SecretAccessKey})
-		k.credentials(at+".presign_put", b.PresignPut)
+		k.putIdentity(at+".presign_put", b.PresignPut)
 		k.credentials(at+".presign_get", b.PresignGet)
 	}
 	for _, bucket := range slices.Sorted(maps.Keys(s.Buckets)) {
@@ -163,6 +163,22 @@ func (k *check) credentials(at string, c *Credentials) {
 	}
 	k.require(c.AccessKeyID != "", at+".access_key_id", "missing")
 	k.require(c.SecretAccessKey != "", at+".secret_access_key", "missing")
+}
+
+func (k *check) putIdentity(at string, id *PutIdentity) {
+	if id == nil {
+		return
+	}
+	k.credentials(at, &Credentials{id.AccessKeyID, id.SecretAccessKey})
+	if id.RoleARN == "" {
+		k.require(id.STSEndpoint == "", at+".sts_endpoint", "set without role_arn")
+		k.require(id.ExternalID == "", at+".external_id", "set without role_arn")
+		return
+	}
+	k.require(strings.HasPrefix(id.RoleARN, "arn:"), at+".role_arn", "%q is not arn:PARTITION:iam::ACCOUNT:role/NAME", id.RoleARN)
+	if id.STSEndpoint != "" {
+		k.endpoint(at+".sts_endpoint", id.STSEndpoint)
+	}
 }
 
 func (c *Config) checkStores(k *check) {
