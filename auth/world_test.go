@@ -30,6 +30,7 @@ type world struct {
 	verifier *Verifier
 	revoked  []Revocation
 	now      time.Time // of the verifier's Refresh
+	foreign  *Foreign
 }
 
 func newWorld(t testing.TB) *world {
@@ -56,7 +57,7 @@ func newWorld(t testing.TB) *world {
 func (w *world) newVerifier(t testing.TB) *Verifier {
 	t.Helper()
 	v, err := NewVerifier(VerifierConfig{Issuer: testIssuer, Audience: testAudience, Region: testRegion,
-		SigningKeys: []SigningKey{w.signing}, MasterKeys: w.masters, Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler),
+		SigningKeys: []SigningKey{w.signing}, MasterKeys: w.masters, Foreign: w.foreign, Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler),
 		Revocations: func(context.Context) ([]Revocation, error) { return w.revoked, nil }})
 	if err != nil {
 		t.Fatal(err)
