@@ -93,10 +93,10 @@ func batchFilter(q tracking.EventQuery, from eventCursor) bson.D {
 	}
 	var span bson.D
 	if !q.Since.IsZero() {
-		span = append(span, bson.E{Key: "$gte", Value: q.Since})
+		span = append(span, bson.E{Key: "$gte", Value: ceil(q.Since)})
 	}
 	if !q.Until.IsZero() {
-		span = append(span, bson.E{Key: "$lt", Value: q.Until})
+		span = append(span, bson.E{Key: "$lt", Value: ceil(q.Until)})
 	}
 	if len(span) > 0 {
 		filter = append(filter, bson.E{Key: "time", Value: span})
@@ -110,3 +110,7 @@ func batchFilter(q tracking.EventQuery, from eventCursor) bson.D {
 	}
 	return filter
 }
+
+// ceil is the first whole millisecond not before t. BSON has no smaller parts and would cut them off, which moves a bound back
+// past events that it lets in or out.
+func ceil(t time.Time) time.Time { return t.Add(time.Millisecond - 1).Truncate(time.Millisecond) }

@@ -175,7 +175,8 @@ func eventFilters(t *testing.T, s tracking.Store) {
 	at := func(second int) time.Time { return epoch.Add(time.Duration(second) * time.Second) }
 	for _, q := range []tracking.EventQuery{
 		{UploadID: "u1"}, {UploadID: "u"}, {Tenant: "acme"}, {Tenant: "acme2"}, {Tenant: "nobody"},
-		{Since: at(4)}, {Since: at(4).Add(time.Millisecond)}, {Until: at(4)}, {Since: at(2), Until: at(5)}, {Since: at(5), Until: at(5)},
+		{Since: at(4)}, {Since: at(4).Add(time.Millisecond)}, {Until: at(4)},
+		{Since: at(4).Add(time.Microsecond)}, {Until: at(4).Add(time.Microsecond)}, {Since: at(2), Until: at(5)}, {Since: at(5), Until: at(5)},
 		{UploadID: "u1", Tenant: "acme"}, {UploadID: "u2", Tenant: "acme2"},
 		{UploadID: "u1", Since: at(3), Until: at(8)}, {Tenant: "acme", Since: at(3), Until: at(8)},
 		{UploadID: "u1", Tenant: "acme2", Since: at(1), Until: at(11)},
