@@ -88,24 +88,27 @@ func (b *Backend) Relayed(c *Call, now time.Time) *relay.Request {
 	return &relay.Request{
 		Method:  c.Method,
 		Target:  b.Target(c),
-		Headers: b.signedHeaders(c, nil, now),
+		Headers: b.signedHeaders(b.sign, c, nil, now),
 		Length:  c.ContentLength,
 	}
 }
 
-// signedHeaders are all headers of c, signed, and the signature.
-func (b *Backend) signedHeaders(c *Call, body []byte, now time.Time) []sigv4.Header {
+// signedHeaders are all headers of c, signed by signer, and the signature.
+func (b *Backend) signedHeaders(signer *sigv4.Signer, c *Call, body []byte, now time.Time) []sigv4.Header {
 	payload := c.Payload
 	if payload == "" {
 		payload = sha256Hex(body)
 	}
-	headers := make([]sigv4.Header, 0, len(c.Headers)+4)
+	headers := make([]sigv4.Header, 0, len(c.Headers)+5)
 	headers = append(headers,
 		sigv4.Header{Name: "host", Value: b.hostOf(c.Bucket)},
 		sigv4.Header{Name: "x-amz-content-sha256", Value: payload},
 		sigv4.Header{Name: "x-amz-date", Value: now.UTC().Format(sigv4.TimeFormat)})
+	if signer.SessionToken != "" {
+		headers = append(headers, sigv4.Header{Name: "x-amz-security-token", Value: signer.SessionToken})
+	}
 	headers = append(headers, c.Headers...)
-	authorization := b.sign.SignHeader(&sigv4.Request{
+	authorization := signer.SignHeader(&sigv4.Request{
 		Method: c.Method, Path: b.path(c), Query: c.query(), Headers: headers, Payload: payload,
 	}, now)
 	return append(headers, sigv4.Header{Name: "authorization", Value: authorization})

@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"sync/atomic"
 	"time"
+
+	"partway/auth/sigv4"
 )
 
 // newTransport dials address alone, whatever host a request names, so that virtual-host style needs no DNS, and follows no proxy
@@ -43,6 +45,20 @@ func newTransport(address string, tlsConfig *tls.Config) *http.Transport {
 // When a pooled connection turns out dead, net/http goes on with a fresh one: for GET and HEAD always, for other methods only
 // if not a byte of the request had been written (persistConn.shouldRetryRequest in net/http).
 func (b *Backend) Do(ctx context.Context, c *Call, body []byte) (*http.Response, error) {
+	return b.do(ctx, b.sign, c, body)
+}
+
+// DoAsPut is Do, signed by the identity that signs g's uploads: all that somebody could do at worst who turned such a URL into another
+// request. For `partway doctor`. ErrNoIdentity, wrapped, like Presigned.
+func (b *Backend) DoAsPut(ctx context.Context, g Grantee, c *Call, body []byte) (*http.Response, error) {
+	signer, _, err := b.putSigner(ctx, c.Bucket, g, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Method, err)
+	}
+	return b.do(ctx, signer, c, body)
+}
+
+func (b *Backend) do(ctx context.Context, signer *sigv4.Signer, c *Call, body []byte) (*http.Response, error) {
 	path := b.path(c)
 	decoded, err := url.PathUnescape(path)
 	if err != nil {
@@ -62,7 +78,7 @@ func (b *Backend) Do(ctx context.Context, c *Call, body []byte) (*http.Response,
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	}
-	for _, h := range b.signedHeaders(c, body, time.Now()) {
+	for _, h := range b.signedHeaders(signer, c, body, time.Now()) {
 		if h.Name != "host" {
 			r.Header.Add(h.Name, h.Value)
 		}

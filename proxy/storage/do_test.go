@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"partway/auth/sigv4"
 )
@@ -76,6 +77,35 @@ func TestDoSendsWhatItSigns(t *testing.T) {
 	}
 	if v := got.header.Get("Accept-Encoding"); v != "" {
 		t.Errorf("Accept-Encoding %q: an answer must come as it is stored", v)
+	}
+}
+
+// What a signed URL's identity may do at worst is asked with that identity, not with the one that may do everything.
+func TestDoAsPut(t *testing.T) {
+	s := newServer(t, leasing(time.Now().Add(time.Hour)))
+	get := &Call{Method: "GET", Bucket: "bucket", Key: "key"}
+	for _, c := range []struct {
+		name, credential, token string
+		change                  func(*Config)
+	}{
+		{"the credentials", "ROOTKEY/", "", func(c *Config) { c.PresignPut = nil }},
+		{"presign_put", "PUTKEY/", "", nil},
+		{"a role", "ASIALEASED/", "token+/=", withRole(Role{ARN: roleARN})},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			resp, err := newBackend(t, s.URL, c.change).DoAsPut(t.Context(), acme, get, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			got := s.last(t)
+			if a := got.header.Get("Authorization"); !strings.Contains(a, "Credential="+c.credential) || got.header.Get("x-amz-security-token") != c.token {
+				t.Errorf("token %q, %s", got.header.Get("x-amz-security-token"), a)
+			}
+			if c.token != "" && !strings.Contains(got.header.Get("Authorization"), ";x-amz-security-token,") {
+				t.Errorf("the token is not signed: %s", got.header.Get("Authorization"))
+			}
+		})
 	}
 }
 

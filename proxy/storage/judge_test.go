@@ -71,6 +71,17 @@ func (s *server) only(t *testing.T) received {
 	return r
 }
 
+// last returns the newest request.
+func (s *server) last(t *testing.T) received {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.received) == 0 {
+		t.Fatal("no request")
+	}
+	return s.received[len(s.received)-1]
+}
+
 func newBackend(t *testing.T, endpoint string, change func(*Config)) *Backend {
 	t.Helper()
 	c := Config{Name: "main", Endpoint: endpoint, Region: "eu-central-1", PathStyle: true, Credentials: root, PresignPut: &put, PresignGet: &get}
