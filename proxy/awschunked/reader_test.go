@@ -153,9 +153,11 @@ func TestRefusedForms(t *testing.T) {
 }
 
 func TestUndeclaredTrailer(t *testing.T) {
-	body := "5\r\nhello\r\n0\r\n" + hello + "\r\n\r\n"
-	if _, err := io.ReadAll(NewReader(strings.NewReader(body), Options{Length: 5})); !errors.Is(err, ErrFraming) {
-		t.Errorf("error %v, want ErrFraming", err)
+	for _, line := range []string{hello, ":", ":NhCmhg=="} {
+		body := "5\r\nhello\r\n0\r\n" + line + "\r\n\r\n"
+		if _, err := io.ReadAll(NewReader(strings.NewReader(body), Options{Length: 5})); !errors.Is(err, ErrFraming) {
+			t.Errorf("trailer line %q: error %v, want ErrFraming", line, err)
+		}
 	}
 	if got, err := io.ReadAll(NewReader(strings.NewReader("5\r\nhello\r\n0\r\n\r\n"), Options{Length: 5})); string(got) != "hello" || err != nil {
 		t.Errorf("without a trailer: %q, %v", got, err)

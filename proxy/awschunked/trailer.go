@@ -25,7 +25,7 @@ func (p *parser) trailerLine(line []byte) error {
 			return fmt.Errorf("%w: of the trailer", ErrSignature)
 		}
 		return nil
-	case name == p.o.Trailer && !p.seenTrailer:
+	case name != "" && name == p.o.Trailer && !p.seenTrailer:
 		p.seenTrailer, p.value = true, value
 		return nil
 	}
