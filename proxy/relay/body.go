@@ -19,6 +19,7 @@ type body struct {
 	conn  *Conn
 	left  int64 // of a body with Content-Length
 	taken int64 // bytes handed out
+	lost  bool  // a splice broke: more may have been taken, and what lay between the sockets is gone
 	ended bool
 
 	buffer *bufio.Reader // of a chunked body; nil otherwise
@@ -60,6 +61,9 @@ func (b *body) took(n int64) {
 	b.taken += n
 	b.ended = b.left == 0
 }
+
+// whole reports that nothing was taken, so that the body can still be sent from its beginning.
+func (b *body) whole() bool { return b.taken == 0 && !b.lost }
 
 func (b *body) readChunked(p []byte) (int, error) {
 	n, err := b.chunks.Read(p)

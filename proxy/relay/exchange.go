@@ -68,7 +68,7 @@ func (x *Exchange) Put(ctx context.Context, s *Storage, r *Request) (*Answer, er
 	if err := r.check(x.Head); err != nil {
 		return nil, err
 	}
-	if x.body.taken > 0 {
+	if !x.body.whole() {
 		return nil, fmt.Errorf("%w again: it was taken by an earlier request", ErrClient)
 	}
 	if k := s.pooled(); k != nil {
@@ -97,7 +97,7 @@ func canceled(ctx context.Context) error {
 
 // attempt sends r on k, which it releases or closes. again means that k was dead and nothing of the client's body is lost.
 func (x *Exchange) attempt(ctx context.Context, k *link, r *Request) (a *Answer, again bool, err error) {
-	before, used := x.body.taken, k.used
+	used := k.used
 	b := &brake{client: x.conn.socket, storage: k}
 	x.conn.brake = b
 	unwatch := context.AfterFunc(ctx, b.apply)
@@ -136,7 +136,7 @@ func (x *Exchange) attempt(ctx context.Context, k *link, r *Request) (a *Answer,
 	case ctx.Err() != nil:
 		return nil, false, canceled(ctx)
 	case known:
-		again = used && !t.heard && (x.body.taken == before || r.Length == 0)
+		again = used && !t.heard && (x.body.whole() || r.Length == 0)
 		return nil, again, fmt.Errorf("%w: %w", ErrStorage, t.err)
 	default:
 		return nil, false, err

@@ -215,6 +215,59 @@ func TestAnswersThatCannotBeRelayed(t *testing.T) {
 	}
 }
 
+// A splice that fails counts none of the bytes that it took from the client and could not give to storage.
+func TestBodyIsNotSentAgainAfterABrokenSplice(t *testing.T) {
+	f := newFake(t, nil, well)
+	g := newGateway(t, StorageConfig{Address: f.address}, Config{IdleTimeout: 100 * time.Millisecond}, nil)
+	broken, err := g.storage.dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { broken.close() })
+	if err := broken.tcp.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	client, server := tcpPair(t)
+	if _, err := io.WriteString(client, "hello"); err != nil {
+		t.Fatal(err)
+	}
+	socket := newSocket(server, g.listener)
+	x := &Exchange{Head: &Head{Length: 5}, conn: newConn(socket, socket, nil)}
+	x.body = newBody(x.conn, x.Head)
+	p := &pump{exchange: x, link: broken, brake: &brake{client: socket, storage: broken}}
+	if err := p.splice(); !errors.Is(err, ErrStorage) {
+		t.Fatalf("splice failed with %v, want ErrStorage", err)
+	}
+	if x.body.taken > 0 {
+		t.Fatalf("%d bytes counted: this test needs a splice that counts none", x.body.taken)
+	}
+	before := f.conns.get()
+	_, err = x.Put(t.Context(), g.storage, &Request{Method: "PUT", Target: "/a", Length: 5})
+	if !errors.Is(err, ErrClient) || f.conns.get() != before {
+		t.Errorf("Put again failed with %v and opened %d connections, want ErrClient and none", err, f.conns.get()-before)
+	}
+}
+
+func tcpPair(t *testing.T) (client, server net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if client, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if server, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = client.Close()
+		_ = server.Close()
+	})
+	return client, server
+}
+
 func TestSilentStorage(t *testing.T) {
 	f := newFake(t, nil, func(f *fake, c net.Conn, r *bufio.Reader) {
 		f.read(c, r)

@@ -29,6 +29,21 @@ func (h *Head) Get(name string) string {
 // HasBody reports whether a body follows the head.
 func (h *Head) HasBody() bool { return h.Length > 0 || h.Chunked }
 
+// closes reports a Connection header that asks for a close, in any case and in a list; fasthttp knows it alone and in lower case.
+func (h *Head) closes() bool {
+	for _, f := range h.Headers {
+		if f.Name != "connection" {
+			continue
+		}
+		for option := range strings.SplitSeq(f.Value, ",") {
+			if strings.EqualFold(strings.TrimSpace(option), "close") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // ParseHead parses h.RawHeaders(). ErrFraming for Content-Length with Transfer-Encoding, two of either, a length that is not plain
 // digits, two hosts, none, a bare LF, a folded line, a malformed name, a control character in a value, an unknown
 // expectation or a transfer coding other than chunked: answer 400 and close. Two parsers that disagree about such a head

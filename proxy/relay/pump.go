@@ -171,6 +171,7 @@ func (p *pump) spliceOnce() error {
 	conn.socket.received(n)
 	body.took(n)
 	conn.pace.add(n, waited)
+	body.lost = body.lost || err != nil
 	switch {
 	case n == step:
 		return nil

@@ -71,18 +71,3 @@ func (x *Exchange) answer(status int, headers []sigv4.Header, body []byte, keep 
 	}
 	return append(fmt.Appendf(b, "Content-Length: %d\r\n\r\n", len(body)), body...), nil
 }
-
-// closes reports a Connection header that asks for a close, in any case and in a list; fasthttp knows it alone and in lower case.
-func (h *Head) closes() bool {
-	for _, f := range h.Headers {
-		if f.Name != "connection" {
-			continue
-		}
-		for option := range strings.SplitSeq(f.Value, ",") {
-			if strings.EqualFold(strings.TrimSpace(option), "close") {
-				return true
-			}
-		}
-	}
-	return false
-}
