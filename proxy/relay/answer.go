@@ -25,7 +25,7 @@ type Answer struct {
 // last reports that the connection ends with this answer.
 func readAnswer(r *bufio.Reader, method string, proceed func()) (a *Answer, last bool, err error) {
 	for {
-		resp, err := http.ReadResponse(r, &http.Request{Method: method})
+		resp, err := http.ReadResponse(r, &http.Request{Method: method}) //nolint:bodyclose // it is read to its end, or the connection is closed
 		if err != nil {
 			return nil, true, fmt.Errorf("reading the answer: %w", err)
 		}

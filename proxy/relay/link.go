@@ -63,7 +63,7 @@ func (k *link) release() {
 	k.storage.keep(k)
 }
 
-func (k *link) close() { _ = k.Conn.Close() }
+func (k *link) close() { _ = k.Close() }
 
 func (k *link) hasEnded() bool {
 	k.mu.Lock()
