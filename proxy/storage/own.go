@@ -69,6 +69,9 @@ func (b *Backend) ListParts(ctx context.Context, bucket, key, uploadID string) (
 		for _, p := range page.Parts {
 			parts = append(parts, Part{Number: int(aws.ToInt32(p.PartNumber)), Size: aws.ToInt64(p.Size), ETag: aws.ToString(p.ETag)})
 		}
+		if aws.ToBool(page.IsTruncated) && !pages.HasMorePages() { // the paginator would take it for the end
+			return nil, fmt.Errorf("list parts: %w: a page is truncated and does not say where the next one starts", ErrUnavailable)
+		}
 	}
 	return parts, nil
 }

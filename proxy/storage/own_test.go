@@ -72,6 +72,20 @@ func TestListPartsPages(t *testing.T) {
 	}
 }
 
+// A list that ends too early would show parts as missing that storage has.
+func TestListPartsEndsWhereStorageSaysSo(t *testing.T) {
+	for name, marker := range map[string]string{"no marker": "", "the marker of the page before": "<NextPartNumberMarker>1</NextPartNumberMarker>"} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
+				fmt.Fprintf(w, "<ListPartsResult><IsTruncated>true</IsTruncated>%s<Part><PartNumber>1</PartNumber><Size>1</Size></Part></ListPartsResult>", marker)
+			})
+			if parts, err := newBackend(t, s.URL, nil).ListParts(t.Context(), "bucket", "key", "id"); !errors.Is(err, ErrUnavailable) {
+				t.Errorf("%v, %v, want ErrUnavailable", parts, err)
+			}
+		})
+	}
+}
+
 func TestErrorsOfOwnCalls(t *testing.T) {
 	code := func(status int, code string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
