@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -76,6 +77,31 @@ func TestSessions(t *testing.T) {
 		}
 		t.Cleanup(func() { s.Close() })
 		return s
+	})
+	if !slices.Equal(ran, want) {
+		t.Errorf("the suite ran on %q, want %q", ran, want)
+	}
+}
+
+// Every rate runs the suite here, and is counted likewise.
+func TestRates(t *testing.T) {
+	want := []string{"memory", "redis"}
+	var ran []string
+	run := func(name string, open func(t *testing.T, perSecond int) tracking.Rates) {
+		t.Run(name, func(t *testing.T) { trackingtest.Rates(t, open) })
+		ran = append(ran, name)
+	}
+
+	run("memory", func(_ *testing.T, perSecond int) tracking.Rates { return memory.NewRates(perSecond, time.Now) })
+	server := servers.Redis(t)
+	run("redis", func(t *testing.T, perSecond int) tracking.Rates {
+		empty(t, server.URI)
+		s, err := redis.Open(redis.Config{URL: server.URI})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		return s.Rates(perSecond)
 	})
 	if !slices.Equal(ran, want) {
 		t.Errorf("the suite ran on %q, want %q", ran, want)
