@@ -132,6 +132,9 @@ var tenantName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
 const tenantRule = "1 to 63 of a-z, 0-9 and -, not - first"
 
+// ValidTenant reports whether a tenant can have this name.
+func ValidTenant(name string) bool { return tenantName.MatchString(name) }
+
 func (i *Issuer) check(g Grant) error {
 	longest, known := i.maxTTL[g.Class]
 	switch {

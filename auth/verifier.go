@@ -85,6 +85,12 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 	return v, nil
 }
 
+// Knows reports whether one of our signing keys, active or not, has this kid.
+func (v *Verifier) Knows(kid string) bool {
+	_, known := v.signingKeys[kid]
+	return known
+}
+
 // Authenticate proves a request or says why not; see the package comment for the order.
 func (v *Verifier) Authenticate(r *Request, now time.Time) (*Identity, *Proof, error) {
 	c, err := v.parse(r, serviceS3)

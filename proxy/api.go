@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -39,18 +40,30 @@ func (r *Request) isAPI() bool { return r.OnBase && strings.HasPrefix(r.Path, ap
 // apiRoute is one row of the JSON API. Name is its operation in the audit trail. {id} in Path is one path segment.
 type apiRoute struct {
 	Method, Path, Name string
+	who                apiCaller
 	handle             func(*Gateway, context.Context, *Request, string) (*Response, error)
 }
 
+// apiCaller says who may call a route.
+type apiCaller bool
+
+const (
+	anyone    apiCaller = false // who is authenticated; a tenant sees its own
+	operators apiCaller = true
+)
+
 var apiRoutes = []apiRoute{
-	{"GET", "uploads", "partway:ListUploads", (*Gateway).apiUploads},
-	{"GET", "uploads/{id}", "partway:GetUpload", (*Gateway).apiUpload},
-	{"GET", "events", "partway:ListEvents", (*Gateway).apiEvents},
-	{"GET", "metrics", "partway:GetMetrics", (*Gateway).apiMetrics},
-	{"GET", "tokens", "partway:ListTokens", (*Gateway).apiTokens},
-	{"POST", "tokens", "partway:IssueToken", (*Gateway).apiIssue},
-	{"POST", "tokens/{id}/revoke", "partway:RevokeToken", (*Gateway).apiRevokeToken},
-	{"POST", "tenants/{id}/revoke", "partway:RevokeTenant", (*Gateway).apiRevokeTenant},
+	{"GET", "uploads", "partway:ListUploads", anyone, (*Gateway).apiUploads},
+	{"GET", "uploads/{id}", "partway:GetUpload", anyone, (*Gateway).apiUpload},
+	{"GET", "events", "partway:ListEvents", anyone, (*Gateway).apiEvents},
+	{"GET", "metrics", "partway:GetMetrics", operators, (*Gateway).apiMetrics},
+	{"GET", "tokens", "partway:ListTokens", operators, (*Gateway).apiTokens},
+	{"POST", "tokens", "partway:IssueToken", operators, (*Gateway).apiIssue},
+	{"POST", "tokens/{id}/revoke", "partway:RevokeToken", operators, (*Gateway).apiRevokeToken},
+	{"POST", "tenants/{id}/revoke", "partway:RevokeTenant", operators, (*Gateway).apiRevokeTenant},
+	{"POST", "tenants/{id}/freeze", "partway:FreezeTenant", operators, (*Gateway).apiFreeze},
+	{"POST", "tenants/{id}/thaw", "partway:ThawTenant", operators, (*Gateway).apiThaw},
+	{"POST", "keys/{id}/revoke", "partway:RevokeKey", operators, (*Gateway).apiRevokeKey},
 }
 
 // api finds the row of an authenticated request.
@@ -68,6 +81,12 @@ func (g *Gateway) api(ctx context.Context, r *Request) (*Response, error) {
 		known = true
 		if route.Method == r.Method {
 			r.Event.Operation = route.Name
+			if route.Method != http.MethodGet {
+				r.Event.Target = id
+			}
+			if route.who == operators && !r.Identity.Operator {
+				return nil, errAccessDenied.saying("This is for operators.")
+			}
 			return route.handle(g, ctx, r, id)
 		}
 	}
@@ -78,7 +97,7 @@ func (g *Gateway) api(ctx context.Context, r *Request) (*Response, error) {
 	return nil, errNotFound
 }
 
-// matchPath compares a row's path with a request's, and returns the segment in {id}'s place.
+// matchPath compares a row's path with a request's, and returns the segment in {id}'s place, decoded.
 func matchPath(pattern, path string) (id string, ok bool) {
 	before, after, wild := strings.Cut(pattern, "{id}")
 	if !wild {
@@ -88,7 +107,11 @@ func matchPath(pattern, path string) (id string, ok bool) {
 	if ok {
 		id, ok = strings.CutSuffix(id, after)
 	}
-	return id, ok && id != "" && !strings.Contains(id, "/")
+	if !ok || id == "" || strings.Contains(id, "/") {
+		return "", false
+	}
+	id, err := url.PathUnescape(id)
+	return id, err == nil
 }
 
 // openRoute returns the handler of the few paths that need no token.
@@ -216,10 +239,7 @@ func (g *Gateway) apiEvents(ctx context.Context, r *Request, _ string) (*Respons
 	return jsonReply(http.StatusOK, page{orEmpty(items), next}), nil
 }
 
-func (g *Gateway) apiMetrics(_ context.Context, r *Request, _ string) (*Response, error) {
-	if !r.Identity.Operator {
-		return nil, errAccessDenied.saying("Metrics are for operators.")
-	}
+func (g *Gateway) apiMetrics(context.Context, *Request, string) (*Response, error) {
 	families, err := prometheus.Gatherer(g.Registry).Gather()
 	if err != nil {
 		return nil, errInternal.because(err)

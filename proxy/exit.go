@@ -66,7 +66,7 @@ func (g *Gateway) exit(ctx context.Context, r *Request, resp *Response, err erro
 		}}
 		return resp
 	}
-	if r.Identity == nil {
+	if r.Identity == nil || r.overRate {
 		g.account(r, resp.Status)
 		return resp
 	}
@@ -153,10 +153,10 @@ func (g *Gateway) logRefusal(r *Request, e *Error) {
 	log("refused", "request_id", r.ID, "operation", r.Event.Operation, "code", e.Code, "status", e.Status, "cause", cause)
 }
 
-// account counts the request, and what was refused before anyone was known.
+// account counts the request, and what was refused before anyone was known or in a flood.
 func (g *Gateway) account(r *Request, status int) {
 	g.metrics.request(r, status, g.Now())
-	if r.Identity == nil && status >= http.StatusBadRequest {
+	if (r.Identity == nil || r.overRate) && status >= http.StatusBadRequest {
 		g.refusals.add(r.Event)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -20,10 +21,12 @@ import (
 	"partway/tracking"
 )
 
-// Config of a Gateway. Every field must be set, but Domains, JWKS, Buckets and Probes.
+// Config of a Gateway. Every field must be set, but Domains, TrustedProxies, JWKS, Buckets, Rates and Probes.
 type Config struct {
 	Region  string
 	Domains []string // virtual-host style: BUCKET.DOMAIN
+
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 
 	Verifier *auth.Verifier
 	Issuer   *auth.Issuer
@@ -37,6 +40,7 @@ type Config struct {
 	Store    tracking.Store
 	Sessions tracking.Sessions
 	Writer   *tracking.Writer
+	Rates    tracking.Rates // nil: no limit
 
 	DefaultRoad Road          // RoadRelay or RoadRedirect
 	URLTTL      time.Duration // life of a presigned URL, <= 5 min

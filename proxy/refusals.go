@@ -10,11 +10,11 @@ import (
 
 const (
 	refusalsWindow = time.Minute
-	refusalsKinds  = 1000 // distinct (code, address) per window; more are counted under address "other"
+	refusalsKinds  = 1000 // distinct (code, address, tenant) per window; more are counted under address "other"
 )
 
-// refusals counts what was refused before anyone was known, so that a flood of bad requests costs the audit trail a few events a minute
-// and not one durable write each.
+// refusals counts what was refused before anyone was known, or because a tenant is over its rate, so that a flood of such requests costs
+// the audit trail a few events a minute and not one durable write each.
 type refusals struct {
 	mu     sync.Mutex
 	counts map[refusalKind]int64
@@ -22,13 +22,14 @@ type refusals struct {
 
 type refusalKind struct {
 	code, address string
+	tenant        string // "" before authentication
 	status        int
 }
 
 func newRefusals() *refusals { return &refusals{counts: map[refusalKind]int64{}} }
 
 func (f *refusals) add(e tracking.Event) {
-	kind := refusalKind{e.Outcome, e.ClientAddress, e.Status}
+	kind := refusalKind{e.Outcome, e.ClientAddress, e.Tenant, e.Status}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, known := f.counts[kind]; !known && len(f.counts) >= refusalsKinds {
@@ -58,7 +59,11 @@ func (f *refusals) flush(w *tracking.Writer) {
 	f.counts = map[refusalKind]int64{}
 	f.mu.Unlock()
 	for kind, n := range counts {
-		w.Note(tracking.Event{Operation: "partway:RefusedBeforeAuthentication", Road: string(RoadNone), Outcome: kind.code, Status: kind.status,
+		operation := "partway:RefusedBeforeAuthentication"
+		if kind.tenant != "" {
+			operation = "partway:RefusedOverRate"
+		}
+		w.Note(tracking.Event{Operation: operation, Tenant: kind.tenant, Road: string(RoadNone), Outcome: kind.code, Status: kind.status,
 			ClientAddress: kind.address, Count: n})
 	}
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -23,16 +24,17 @@ type Request struct {
 	RawQuery  string
 	Query     Query
 	Head      *relay.Head
-	Body      []byte // of every method but PUT, whose body is still on the connection
-	unread    bool   // something that nobody read may follow the head: the connection closes, unless a relay takes it
-	Client    string // address, without port
-	OnBase    bool   // not a virtual host: the JSON API answers here
-	Bucket    string // decoded; "" for the service
-	Key       string // decoded once; "" for the bucket
+	Body      []byte     // of every method but PUT, whose body is still on the connection
+	unread    bool       // something that nobody read may follow the head: the connection closes, unless a relay takes it
+	Client    netip.Addr // see clientAddress
+	OnBase    bool       // not a virtual host: the JSON API answers here
+	Bucket    string     // decoded; "" for the service
+	Key       string     // decoded once; "" for the bucket
 	Operation *Operation
 
 	Identity *auth.Identity // nil until authenticated
 	Proof    *auth.Proof
+	overRate bool        // refused by admit, and counted with others in one event
 	Scope    *auth.Scope // the one that allowed the operation; nil for operations that look at scopes themselves
 
 	// Event is filled in on the way and recorded at the exit.

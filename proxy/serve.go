@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -63,6 +62,9 @@ func (g *Gateway) serve(ctx context.Context, r *Request) (resp *Response, err er
 	if err := g.authenticate(r); err != nil {
 		return nil, err
 	}
+	if err := g.admit(ctx, r); err != nil {
+		return nil, err
+	}
 	if r.isAPI() {
 		return g.api(ctx, r)
 	}
@@ -111,16 +113,17 @@ func checkNames(r *Request) error {
 // parse copies what is needed out of fasthttp's buffers. On error the Request still serves the exit.
 func (g *Gateway) parse(c *fiber.Ctx) (*Request, error) {
 	h := &c.Request().Header
-	r := &Request{ID: newRequestID(), Received: g.Now(), Method: string(h.Method()), Client: clientAddress(c.Context()), Head: &relay.Head{Length: -1}}
+	r := &Request{ID: newRequestID(), Received: g.Now(), Method: string(h.Method()), Client: peerAddress(c.Context().RemoteAddr()), Head: &relay.Head{Length: -1}}
 	r.Path, r.RawQuery, _ = strings.Cut(string(h.RequestURI()), "?")
-	r.Event = tracking.Event{RequestID: r.ID, ClientAddress: r.Client, Road: string(RoadNone)}
+	r.Event = tracking.Event{RequestID: r.ID, ClientAddress: addressText(r.Client), Road: string(RoadNone)}
 	head, err := relay.ParseHead(h.RawHeaders())
 	if err != nil {
 		r.unread = true // whatever follows such a head
 		return r, err
 	}
 	r.Head, r.unread = head, r.Method == fiber.MethodPut && head.HasBody()
-	r.Host, r.Event.UserAgent = head.Get("host"), head.Get("user-agent")
+	r.Client = clientAddress(r.Client, g.TrustedProxies, head.Headers)
+	r.Host, r.Event.UserAgent, r.Event.ClientAddress = head.Get("host"), head.Get("user-agent"), addressText(r.Client)
 	if head.Length > 0 {
 		r.Event.BytesDeclared = head.Length
 	}
@@ -151,7 +154,7 @@ func (g *Gateway) unparsed(c *fiber.Ctx, err error) error {
 	case errors.As(err, &fe) && fe.Code == fiber.StatusMethodNotAllowed:
 		refusal = errMethodNotAllowed
 	}
-	r := &Request{ID: newRequestID(), Received: g.Now(), Head: &relay.Head{Length: -1}, unread: true, Client: clientAddress(c.Context())}
+	r := &Request{ID: newRequestID(), Received: g.Now(), Head: &relay.Head{Length: -1}, unread: true, Client: peerAddress(c.Context().RemoteAddr())}
 	g.write(c, r, g.exit(g.base, r, nil, refusal.because(err)))
 	return nil
 }
@@ -194,11 +197,4 @@ func newRequestID() string {
 		b[i] = byte(v >> (8 * i))
 	}
 	return strings.ToUpper(hex.EncodeToString(b[:]))
-}
-
-func clientAddress(c *fasthttp.RequestCtx) string {
-	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
-		return a.IP.String()
-	}
-	return ""
 }

@@ -19,6 +19,7 @@ type issueRequest struct {
 	TTLSeconds int64        `json:"ttl_seconds"`
 	Scope      []auth.Scope `json:"scope"`
 	Operator   bool         `json:"operator"`
+	Addresses  []string     `json:"addresses"`
 }
 
 // issuedToken is its answer: the only time that the secret is seen.
@@ -32,12 +33,7 @@ type issuedToken struct {
 	Bearer          string     `json:"bearer,omitempty"`
 }
 
-var errOperatorsOnly = errAccessDenied.saying("Tokens are an operator's to issue, list and revoke.")
-
 func (g *Gateway) apiIssue(ctx context.Context, r *Request, _ string) (*Response, error) {
-	if !r.Identity.Operator {
-		return nil, errOperatorsOnly
-	}
 	var ask issueRequest
 	d := json.NewDecoder(bytes.NewReader(r.Body))
 	d.DisallowUnknownFields()
@@ -48,10 +44,11 @@ func (g *Gateway) apiIssue(ctx context.Context, r *Request, _ string) (*Response
 		return nil, errInvalidArgument.saying("ttl_seconds must be a positive number of seconds.")
 	}
 	issued, err := g.Issuer.Issue(auth.Grant{Class: ask.Class, Tenant: ask.Tenant, Subject: ask.Subject, Operator: ask.Operator,
-		Scopes: ask.Scope, TTL: time.Duration(ask.TTLSeconds) * time.Second}, g.Now())
+		Scopes: ask.Scope, Addresses: ask.Addresses, TTL: time.Duration(ask.TTLSeconds) * time.Second}, g.Now())
 	if err != nil {
 		return nil, err
 	}
+	r.Event.Target = issued.ID
 	if err := g.Store.InsertToken(ctx, TokenRecord(issued, r.Identity.Subject)); err != nil {
 		return nil, err // not handed out, so it cannot be used
 	}
@@ -67,7 +64,7 @@ func (g *Gateway) apiIssue(ctx context.Context, r *Request, _ string) (*Response
 // TokenRecord is what is remembered of a token that was issued; never its secret.
 func TokenRecord(t *auth.Issued, issuedBy string) *tracking.Token {
 	return &tracking.Token{ID: t.ID, Class: string(t.Class), Tenant: t.Tenant, Subject: t.Subject, Operator: t.Operator,
-		Scope: mustJSON(t.Scopes), IssuedBy: issuedBy, CreatedAt: t.IssuedAt, ExpiresAt: t.ExpiresAt}
+		Scope: mustJSON(t.Scopes), Addresses: t.Addresses, KID: t.KID, IssuedBy: issuedBy, CreatedAt: t.IssuedAt, ExpiresAt: t.ExpiresAt}
 }
 
 // listedToken is a token's record in a list.
@@ -77,9 +74,6 @@ type listedToken struct {
 }
 
 func (g *Gateway) apiTokens(ctx context.Context, r *Request, _ string) (*Response, error) {
-	if !r.Identity.Operator {
-		return nil, errOperatorsOnly
-	}
 	tokens, err := g.Store.ListTokens(ctx, r.Query.Get("tenant"))
 	if err != nil {
 		return nil, err
@@ -89,28 +83,4 @@ func (g *Gateway) apiTokens(ctx context.Context, r *Request, _ string) (*Respons
 		items[i] = listedToken{t, t.Scope}
 	}
 	return jsonReply(http.StatusOK, page{Items: items}), nil
-}
-
-func (g *Gateway) apiRevokeToken(ctx context.Context, r *Request, id string) (*Response, error) {
-	return g.revoke(ctx, r, tracking.Revocation{TokenID: id})
-}
-
-func (g *Gateway) apiRevokeTenant(ctx context.Context, r *Request, tenant string) (*Response, error) {
-	return g.revoke(ctx, r, tracking.Revocation{Tenant: tenant})
-}
-
-// revoke records a revocation; every gateway reads it within seconds. It is kept as long as a token may live.
-func (g *Gateway) revoke(ctx context.Context, r *Request, v tracking.Revocation) (*Response, error) {
-	if !r.Identity.Operator {
-		return nil, errOperatorsOnly
-	}
-	v.At = g.Now().UTC().Truncate(time.Millisecond)
-	v.ExpiresAt = v.At.Add(g.Issuer.MaxTTL())
-	if err := g.Store.Revoke(ctx, v); err != nil {
-		if asNoSuchUpload(err) == errNoSuchUpload {
-			return nil, errNotFound.saying("No token with this id was issued here.")
-		}
-		return nil, err
-	}
-	return jsonReply(http.StatusOK, map[string]time.Time{"revoked_at": v.At}), nil
 }
