@@ -43,7 +43,9 @@ func (s *Store) ListUploads(ctx context.Context, q tracking.UploadQuery) ([]trac
 		if err := parseCursor(q.Cursor, &after); err != nil {
 			return nil, "", err
 		}
-		filter = append(filter, bson.E{Key: "$or", Value: bson.A{
+		// The $lte adds nothing to what the $or says, but the server can start in the index there, which it cannot by an $or: each
+		// page would cost as much as all pages before it.
+		filter = append(filter, bson.E{Key: "created_at", Value: bson.D{{Key: "$lte", Value: after.Created}}}, bson.E{Key: "$or", Value: bson.A{
 			bson.D{{Key: "created_at", Value: bson.D{{Key: "$lt", Value: after.Created}}}},
 			bson.D{{Key: "created_at", Value: after.Created}, {Key: "_id", Value: bson.D{{Key: "$lt", Value: after.Record}}}},
 		}})
@@ -68,16 +70,16 @@ func (s *Store) OpenUploads(ctx context.Context, q tracking.OpenQuery) ([]tracki
 		{Key: "bucket", Value: q.Bucket},
 		{Key: "state", Value: bson.D{{Key: "$in", Value: live}}},
 	}
-	if q.Prefix != "" {
-		filter = append(filter, bson.E{Key: "key", Value: prefixRange(q.Prefix)})
-	}
+	keys := prefixRange(q.Prefix)
 	if q.AfterKey != "" {
+		keys[0].Value = max(q.Prefix, q.AfterKey) // where the server can start in the index, as in ListUploads
 		behind := bson.A{bson.D{{Key: "key", Value: bson.D{{Key: "$gt", Value: q.AfterKey}}}}}
 		if q.AfterID != "" {
 			behind = append(behind, bson.D{{Key: "key", Value: q.AfterKey}, {Key: "id", Value: bson.D{{Key: "$gt", Value: q.AfterID}}}})
 		}
 		filter = append(filter, bson.E{Key: "$or", Value: behind})
 	}
+	filter = append(filter, bson.E{Key: "key", Value: keys})
 	return s.findUploads(ctx, filter, bson.D{{Key: "key", Value: 1}, {Key: "id", Value: 1}}, q.Limit)
 }
 

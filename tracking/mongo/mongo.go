@@ -103,7 +103,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	return s, nil
 }
 
-// createIndexes is idempotent; several gateways may run it at once.
+// createIndexes is idempotent; several gateways may run it at once. Each list has an index in its own order, so that
+// the server need not sort.
 func (s *Store) createIndexes(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, indexTimeout)
 	defer cancel()
@@ -123,15 +124,15 @@ func (s *Store) createIndexes(ctx context.Context) error {
 			unique,
 			index("newest", bson.D{{Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}),
 			index("tenant_newest", bson.D{{Key: "tenant", Value: 1}, {Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}),
-			index("by_key", bson.D{{Key: "bucket", Value: 1}, {Key: "key", Value: 1}, {Key: "id", Value: 1}}),
+			index("state_by_key", bson.D{{Key: "bucket", Value: 1}, {Key: "state", Value: 1}, {Key: "key", Value: 1}, {Key: "id", Value: 1}}),
 		}},
 		{s.batches, []driver.IndexModel{
 			index("oldest", bson.D{{Key: "time", Value: 1}, {Key: "writer", Value: 1}, {Key: "seq", Value: 1}}),
-			index("upload", bson.D{{Key: "events.upload_id", Value: 1}, {Key: "time", Value: 1}}),
-			index("tenant", bson.D{{Key: "events.tenant", Value: 1}, {Key: "time", Value: 1}}),
+			index("upload_oldest", bson.D{{Key: "events.upload_id", Value: 1}, {Key: "time", Value: 1}, {Key: "writer", Value: 1}, {Key: "seq", Value: 1}}),
+			index("tenant_oldest", bson.D{{Key: "events.tenant", Value: 1}, {Key: "time", Value: 1}, {Key: "writer", Value: 1}, {Key: "seq", Value: 1}}),
 		}},
 		{s.tokens, []driver.IndexModel{
-			index("tenant_newest", bson.D{{Key: "tenant", Value: 1}, {Key: "created_at", Value: -1}}),
+			index("tenant_newest", bson.D{{Key: "tenant", Value: 1}, {Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}),
 		}},
 		{s.revocations, []driver.IndexModel{ttl}},
 	} {

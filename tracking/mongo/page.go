@@ -39,8 +39,8 @@ func parseCursor(s string, at interface{ complete() bool }) error {
 	return nil
 }
 
-// prefixRange matches the strings that start with prefix. A range uses the index whatever the prefix holds; a regular
-// expression would need its characters quoted, and only some servers turn it into a range.
+// prefixRange matches the strings that start with prefix; its $gte comes first. A range uses the index whatever the prefix
+// holds; a regular expression would need its characters quoted, and only some servers turn it into a range.
 func prefixRange(prefix string) bson.D {
 	r := bson.D{{Key: "$gte", Value: prefix}}
 	if end := behindPrefix(prefix); end != "" {

@@ -92,8 +92,12 @@ func batchFilter(q tracking.EventQuery, from eventCursor) bson.D {
 		filter = append(filter, bson.E{Key: "events", Value: bson.D{{Key: "$elemMatch", Value: event}}})
 	}
 	var span bson.D
-	if !q.Since.IsZero() {
-		span = append(span, bson.E{Key: "$gte", Value: ceil(q.Since)})
+	since := ceil(q.Since)
+	if from.Time.After(since) {
+		since = from.Time // where the server can start in the index, as in ListUploads
+	}
+	if !since.IsZero() {
+		span = append(span, bson.E{Key: "$gte", Value: since})
 	}
 	if !q.Until.IsZero() {
 		span = append(span, bson.E{Key: "$lt", Value: ceil(q.Until)})
