@@ -211,7 +211,7 @@ func (g *Gateway) findOut(ctx context.Context, c *completion) (*Response, error)
 	}
 	u.Bytes, u.Parts = c.u.Bytes, len(c.parts)
 	c.u = u
-	object, err := c.b.HeadObject(ctx, c.r.Bucket, c.r.Key)
+	object, err := c.b.HeadObject(ctx, c.r.Bucket, c.r.Key, "")
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return nil, err
 	}

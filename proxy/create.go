@@ -32,7 +32,6 @@ func (g *Gateway) createMultipartUpload(ctx context.Context, r *Request) (*Respo
 	}
 	c := r.call()
 	r.force(c)
-	c.Query = []storage.Param{{Name: "uploads"}}
 	now := g.Now().UTC().Truncate(time.Millisecond)
 	u := &tracking.Upload{
 		Record: rand.Text(), Tenant: r.Identity.Tenant, Subject: r.Identity.Subject, TokenID: r.Identity.TokenID,

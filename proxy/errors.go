@@ -71,6 +71,7 @@ var (
 	errNotFound           = &Error{Code: "NotFound", Status: 404, Message: "There is nothing at this path."}
 	errNotImplemented     = &Error{Code: "NotImplemented", Status: 501, Message: "A header or operation you provided implies functionality that is not implemented"}
 	errOperationAborted   = &Error{Code: "OperationAborted", Status: 409, Message: "A conflicting conditional operation is currently in progress against this resource. Try again."}
+	errPayloadHash        = &Error{Code: "XAmzContentSHA256Mismatch", Status: 400, Message: "The provided 'x-amz-content-sha256' header does not match what was computed."}
 	errSignature          = &Error{Code: "SignatureDoesNotMatch", Status: 403, Message: "The request signature we calculated does not match the signature you provided. Check your key and signing method."}
 	errSlowDown           = &Error{Code: "SlowDown", Status: 503, Message: "Please reduce your request rate."}
 	errTooLargeBody       = &Error{Code: "MaxMessageLengthExceeded", Status: 400, Message: "Your request was too big."}

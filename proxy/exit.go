@@ -166,7 +166,7 @@ func (r *Request) writes() bool {
 	if r.isAPI() {
 		return r.Method != http.MethodGet
 	}
-	return r.Operation != nil && r.Operation.Write
+	return r.Operation != nil && r.Operation.writes()
 }
 
 // write sends an answer through fasthttp. A body of the client's that nobody read makes the connection close, lingering.

@@ -28,6 +28,7 @@ type fakeS3 struct {
 	fault   func(op string) fault
 	serial  int
 	headers http.Header // of the last request
+	bodies  []string
 }
 
 type fakeUpload struct {
@@ -112,6 +113,10 @@ func fakeOp(r *http.Request) string {
 	switch {
 	case q.Has("uploads"):
 		return "create"
+	case q.Has("delete"):
+		return "deletes"
+	case q.Has("tagging"):
+		return "tagging"
 	case q.Has("partNumber"):
 		return "part"
 	case q.Has("uploadId"):
@@ -128,7 +133,7 @@ func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	op := fakeOp(r)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.seen, f.headers = append(f.seen, op), r.Header
+	f.seen, f.headers, f.bodies = append(f.seen, op), r.Header, append(f.bodies, string(body))
 	happens := none
 	if f.fault != nil {
 		happens = f.fault(op)
@@ -205,6 +210,18 @@ func (f *fakeS3) do(w http.ResponseWriter, r *http.Request, op string, body []by
 		etag := multipartETag(list.Part)
 		f.objects[r.URL.Path] = fakeObject{object, etag, time.Now()}
 		fmt.Fprintf(w, "<CompleteMultipartUploadResult><Location>http://storage/x</Location><ETag>%s</ETag></CompleteMultipartUploadResult>", etag)
+	case "deletes":
+		var list deleteList
+		if err := xml.Unmarshal(body, &list); err != nil {
+			fakeError(w, http.StatusBadRequest, "MalformedXML")
+			return
+		}
+		fmt.Fprint(w, "<DeleteResult>")
+		for _, o := range list.Object {
+			delete(f.objects, r.URL.Path+"/"+o.Key)
+			fmt.Fprintf(w, "<Deleted><Key>%s</Key></Deleted>", o.Key)
+		}
+		fmt.Fprint(w, "</DeleteResult>")
 	case "abort":
 		delete(f.uploads, id)
 		w.WriteHeader(http.StatusNoContent)

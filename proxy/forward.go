@@ -19,6 +19,8 @@ var forwarded = []string{
 	"if-match", "if-modified-since", "if-none-match", "if-unmodified-since", "range",
 	"x-amz-checksum-*", "x-amz-sdk-checksum-algorithm",
 	"x-amz-acl", "x-amz-grant-*", "x-amz-bypass-governance-retention", "x-amz-expected-bucket-owner", "x-amz-if-match-*", "x-amz-request-payer",
+	"x-amz-bucket-object-lock-enabled", "x-amz-confirm-remove-self-bucket-access", "x-amz-max-parts", "x-amz-object-attributes", "x-amz-object-ownership",
+	"x-amz-optional-object-attributes", "x-amz-part-number-marker",
 	"x-amz-meta-*", "x-amz-storage-class", "x-amz-tagging", "x-amz-website-redirect-location",
 	"x-amz-object-lock-*", "x-amz-server-side-encryption*", "x-amz-mp-object-size",
 }
@@ -45,7 +47,8 @@ func (r *Request) checkHeaders() error {
 		if !strings.HasPrefix(h.Name, "x-amz-") {
 			continue
 		}
-		if !listed(forwarded, h.Name) && !listed(consumed, h.Name) {
+		known := listed(forwarded, h.Name) || listed(consumed, h.Name) || r.Operation.Copy && listed(copyHeaders, h.Name)
+		if !known {
 			return errNotImplemented.saying("The header " + h.Name + " implies functionality that is not implemented")
 		}
 		for _, g := range gated {
@@ -77,10 +80,10 @@ func listed(list []string, name string) bool {
 	})
 }
 
-// call makes a client's request into one for storage: the headers of the allow-list, those that the token forces, and the parameters of the
-// operation's row.
+// call makes a client's request into one for storage: the headers of the allow-list, the sub-resource and the parameters
+// of the operation's row.
 func (r *Request) call() *storage.Call {
-	c := &storage.Call{Method: r.Method, Bucket: r.Bucket, Key: r.Key, ContentLength: -1}
+	c := &storage.Call{Method: r.Method, Bucket: r.Bucket, Key: r.Key, Query: r.sub(), ContentLength: -1}
 	for _, h := range r.Head.Headers {
 		if listed(forwarded, h.Name) {
 			c.Headers = append(c.Headers, h)

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"encoding/xml"
+	"net/http"
 	"net/url"
 	"slices"
 	"sort"
@@ -12,22 +13,23 @@ import (
 	"partway/auth"
 )
 
-// listObjectsV2 is S3's ListObjectsV2, held to the caller's scopes: a prefix inside one is passed on; an ancestor of one,
-// with delimiter "/", shows the way down to it; everything else is refused.
-func (g *Gateway) listObjectsV2(ctx context.Context, r *Request) (*Response, error) {
-	prefix := r.Query.Get("prefix")
-	inside, below, err := walls(r.Identity, "s3:ListBucket", r.Bucket, prefix, r.Query.Get("delimiter"))
-	if err != nil {
-		return nil, err
+// listing is the handler of the lists of objects, held to the caller's scopes: a prefix inside one is passed on; an ancestor of
+// one, with delimiter "/", shows the way down to it; everything else is refused. root is the answer's element.
+func listing(action, root string) func(*Gateway, context.Context, *Request) (*Response, error) {
+	return func(g *Gateway, ctx context.Context, r *Request) (*Response, error) {
+		inside, below, err := walls(r.Identity, action, r.Bucket, r.Query.Get("prefix"), r.Query.Get("delimiter"))
+		if err != nil {
+			return nil, err
+		}
+		if !inside {
+			return &Response{Status: http.StatusOK, Headers: headers(xmlType), Body: wayDown(r, root, below)}, nil
+		}
+		b, err := g.backendOf(r.Bucket)
+		if err != nil {
+			return nil, err
+		}
+		return g.forward(ctx, b, r.call(), nil)
 	}
-	if !inside {
-		return &Response{Status: 200, Headers: headers(xmlType), Body: wayDown(r, below)}, nil
-	}
-	b, err := g.backendOf(r.Bucket)
-	if err != nil {
-		return nil, err
-	}
-	return g.forward(ctx, b, r.call(), nil)
 }
 
 // walls answers whether a list of prefix lies inside a scope that allows action on bucket. If it lies above some with delimiter "/",
@@ -61,12 +63,12 @@ func walls(id *auth.Identity, action, bucket, prefix, delimiter string) (inside 
 	return false, below, nil
 }
 
-// wayDown is a ListObjectsV2 answer that holds nothing but common prefixes.
-func wayDown(r *Request, below []string) []byte {
+// wayDown is the answer of a list that holds nothing but common prefixes.
+func wayDown(r *Request, root string, below []string) []byte {
 	enc := encoding(r)
 	return encodeXML(struct {
-		XMLName        xml.Name `xml:"ListBucketResult"`
-		Xmlns          string   `xml:"xmlns,attr"`
+		XMLName        xml.Name
+		Xmlns          string `xml:"xmlns,attr"`
 		Name           string
 		Prefix         string
 		Delimiter      string
@@ -75,7 +77,7 @@ func wayDown(r *Request, below []string) []byte {
 		IsTruncated    bool
 		EncodingType   string         `xml:",omitempty"`
 		CommonPrefixes []commonPrefix `xml:"CommonPrefixes"`
-	}{Xmlns: s3Namespace, Name: r.Bucket, Prefix: enc(r.Query.Get("prefix")), Delimiter: "/", MaxKeys: 1000, KeyCount: len(below),
+	}{XMLName: xml.Name{Local: root}, Xmlns: s3Namespace, Name: r.Bucket, Prefix: enc(r.Query.Get("prefix")), Delimiter: "/", MaxKeys: 1000, KeyCount: len(below),
 		EncodingType: r.Query.Get("encoding-type"), CommonPrefixes: commonPrefixes(below, enc)})
 }
 

@@ -70,15 +70,6 @@ func (b cancelingBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// deleteObject is S3's DeleteObject.
-func (g *Gateway) deleteObject(ctx context.Context, r *Request) (*Response, error) {
-	b, err := g.backendOf(r.Bucket)
-	if err != nil {
-		return nil, err
-	}
-	return g.forward(ctx, b, r.call(), nil)
-}
-
 // forward sends a call to storage and passes its answer on.
 func (g *Gateway) forward(ctx context.Context, b *storage.Backend, c *storage.Call, body []byte) (*Response, error) {
 	answer, err := b.Do(ctx, c, body)

@@ -90,7 +90,7 @@ func (g *Gateway) relayBody(ctx context.Context, x *relay.Exchange, r *Request, 
 	if err != nil {
 		return nil, err
 	}
-	if answer.Status != http.StatusOK {
+	if answer.Status >= http.StatusMultipleChoices {
 		return nil, storageError(answer.Status, answer.Body)
 	}
 	r.Event.Bytes, r.Event.ETag = f.bytes, answer.Header.Get("ETag")

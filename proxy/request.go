@@ -1,8 +1,11 @@
 package proxy
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,6 +47,11 @@ type Request struct {
 // Header returns the value of a header, by lower-case name.
 func (r *Request) Header(name string) string { return r.Head.Get(name) }
 
+// HasHeader reports whether a header is there, be it empty.
+func (r *Request) HasHeader(name string) bool {
+	return slices.ContainsFunc(r.Head.Headers, func(h sigv4.Header) bool { return h.Name == name })
+}
+
 // payload is the x-amz-content-sha256 that binds the body: as signed, or, for a bearer, as declared.
 func (r *Request) payload() string {
 	if r.Proof.Mechanism == auth.MechanismBearer {
@@ -53,6 +61,23 @@ func (r *Request) payload() string {
 		return sigv4.UnsignedPayload
 	}
 	return r.Proof.Payload
+}
+
+// checkBody holds a body that is in memory to what was signed of it. Bodies that are relayed are verified by storage.
+func (r *Request) checkBody() error {
+	payload := r.payload()
+	switch {
+	case r.unread || payload == sigv4.UnsignedPayload:
+		return nil
+	case strings.HasPrefix(payload, "STREAMING-") && len(r.Body) > 0:
+		return errNotImplemented.saying("A " + r.Method + " with a streaming payload is not implemented.")
+	case strings.HasPrefix(payload, "STREAMING-"):
+		return nil
+	}
+	if sum := sha256.Sum256(r.Body); payload != hex.EncodeToString(sum[:]) {
+		return errPayloadHash
+	}
+	return nil
 }
 
 // Query is a decoded query, in order. A parameter without "=" has an empty value.

@@ -73,6 +73,11 @@ func TestOperationOf(t *testing.T) {
 		{"GET", "b", "k", "partNumber=1", "GetObject"},
 		{"HEAD", "b", "k", "versionId=v", "HeadObject"},
 		{"DELETE", "b", "k", "", "DeleteObject"},
+		{"GET", "b", "", "", "ListObjects"},
+		{"PUT", "b", "", "", "CreateBucket"},
+		{"PUT", "b", "k", "acl", "PutObjectAcl"},
+		{"PUT", "b", "", "acl", "PutBucketAcl"},
+		{"POST", "b", "", "delete", "DeleteObjects"},
 	}
 	for _, tt := range tests {
 		r := requestOf(t, tt.method, tt.bucket, tt.key, tt.query)
@@ -89,12 +94,12 @@ func TestOperationOfRefuses(t *testing.T) {
 		method, bucket, key, query string
 		want                       *Error
 	}{
-		{"PUT", "b", "k", "acl", errNotImplemented},
-		{"PUT", "b", "k", "tagging", errNotImplemented},
-		{"GET", "b", "k", "acl", errNotImplemented},
+		{"PUT", "b", "k", "torrent", errNotImplemented},
+		{"PUT", "b", "k", "attributes", errNotImplemented},
+		{"POST", "b", "k", "select", errNotImplemented},
 		{"PUT", "b", "k", "partNumber=1", errInvalidArgument},
 		{"PUT", "b", "k", "acl&uploadId=x", errInvalidArgument},
-		{"PUT", "b", "", "", errNotImplemented},
+		{"PUT", "b", "", "inventory", errNotImplemented},
 		{"PATCH", "b", "k", "", errNotImplemented},
 		{"POST", "", "", "", errNotImplemented},
 	}
@@ -103,10 +108,18 @@ func TestOperationOfRefuses(t *testing.T) {
 			t.Errorf("%s %s/%s?%s: %v, %v; want %s", tt.method, tt.bucket, tt.key, tt.query, o, err, tt.want.Code)
 		}
 	}
-	copying := requestOf(t, "PUT", "b", "k", "")
-	copying.Head.Headers = []sigv4.Header{{Name: "x-amz-copy-source", Value: "/b/other"}}
-	if o, err := operationOf(copying); !errors.Is(err, errNotImplemented) {
-		t.Errorf("a copy: %v, %v; want NotImplemented", o, err)
+}
+
+func TestACopyIsNeverAnythingElse(t *testing.T) {
+	for query, want := range map[string]string{"": "CopyObject", "partNumber=1&uploadId=x": "UploadPartCopy", "acl": ""} {
+		for _, source := range []string{"/b/other", ""} {
+			r := requestOf(t, "PUT", "b", "k", query)
+			r.Head.Headers = []sigv4.Header{{Name: "x-amz-copy-source", Value: source}}
+			o, err := operationOf(r)
+			if want == "" && !errors.Is(err, errNotImplemented) || want != "" && (err != nil || o.Name != want) {
+				t.Errorf("?%s from %q: %v, %v; want %s", query, source, o, err, want)
+			}
+		}
 	}
 }
 

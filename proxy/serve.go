@@ -62,6 +62,9 @@ func (g *Gateway) serve(ctx context.Context, r *Request) (resp *Response, err er
 	if err := g.authenticate(r); err != nil {
 		return nil, err
 	}
+	if err := r.checkBody(); err != nil {
+		return nil, err
+	}
 	if err := g.admit(ctx, r); err != nil {
 		return nil, err
 	}
@@ -75,12 +78,12 @@ func (g *Gateway) serve(ctx context.Context, r *Request) (resp *Response, err er
 	if err := checkNames(r); err != nil {
 		return nil, err
 	}
-	if r.Operation.Action != "" {
-		if r.Scope, err = r.Identity.Authorize(r.Operation.Action, r.Bucket, r.Key); err != nil {
+	if action := r.Operation.action(r); action != "" {
+		if r.Scope, err = r.Identity.Authorize(action, r.Bucket, r.Key); err != nil {
 			return nil, err
 		}
 	}
-	if r.Operation.Write {
+	if r.Operation.writes() {
 		if err := r.checkHeaders(); err != nil {
 			return nil, err
 		}

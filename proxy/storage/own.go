@@ -92,9 +92,13 @@ type Object struct {
 	LastModified    time.Time
 }
 
-// HeadObject reads an object's head. ErrNotFound, ErrUnavailable.
-func (b *Backend) HeadObject(ctx context.Context, bucket, key string) (*Object, error) {
-	head, err := b.sdk.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key})
+// HeadObject reads an object's head; version "" is the latest. ErrNotFound, ErrUnavailable.
+func (b *Backend) HeadObject(ctx context.Context, bucket, key, version string) (*Object, error) {
+	in := &s3.HeadObjectInput{Bucket: &bucket, Key: &key}
+	if version != "" {
+		in.VersionId = &version
+	}
+	head, err := b.sdk.HeadObject(ctx, in)
 	if err != nil {
 		return nil, fmt.Errorf("head object: %w", translate(err))
 	}

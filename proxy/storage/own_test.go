@@ -22,7 +22,7 @@ func TestEnvironmentDoesNotLeak(t *testing.T) {
 	for _, v := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_PROFILE", "AWS_CA_BUNDLE", "AWS_CONFIG_FILE"} {
 		t.Setenv(v, "leaked")
 	}
-	if _, err := newBackend(t, s.URL, nil).HeadObject(t.Context(), "bucket", "key"); err != nil {
+	if _, err := newBackend(t, s.URL, nil).HeadObject(t.Context(), "bucket", "key", ""); err != nil {
 		t.Fatal(err)
 	}
 	got := s.only(t)
@@ -104,7 +104,7 @@ func TestErrorsOfOwnCalls(t *testing.T) {
 	}
 	abort := func(b *Backend, t *testing.T) error { return b.AbortUpload(t.Context(), "b", "k", "u") }
 	head := func(b *Backend, t *testing.T) error {
-		_, err := b.HeadObject(t.Context(), "b", "k")
+		_, err := b.HeadObject(t.Context(), "b", "k", "")
 		return err
 	}
 	create := func(b *Backend, t *testing.T) error { return b.CreateBucket(t.Context(), "b") }

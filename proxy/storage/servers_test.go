@@ -245,7 +245,7 @@ func TestVersitygwOddKeys(t *testing.T) {
 		if status, text := do(t, b, &Call{Method: "GET", Bucket: "bucket", Key: key}, nil); status != 200 || text != string(body) {
 			t.Errorf("get %q: %d %s", key, status, text)
 		}
-		if o, err := b.HeadObject(t.Context(), "bucket", key); err != nil || o.Size != int64(len(body)) || o.ETag == "" || o.LastModified.IsZero() {
+		if o, err := b.HeadObject(t.Context(), "bucket", key, ""); err != nil || o.Size != int64(len(body)) || o.ETag == "" || o.LastModified.IsZero() {
 			t.Errorf("head %q: %v, %v", key, o, err)
 		}
 		url, _, err := b.Presigned(t.Context(), &Call{Method: "GET", Bucket: "bucket", Key: key}, acme, time.Minute, time.Now())
@@ -270,7 +270,7 @@ func TestVersitygwErrors(t *testing.T) {
 	if err := b.CreateBucket(t.Context(), "bucket"); err != nil {
 		t.Errorf("bucket that is ours already: %v", err)
 	}
-	if _, err := b.HeadObject(t.Context(), "bucket", "none"); !errors.Is(err, ErrNotFound) {
+	if _, err := b.HeadObject(t.Context(), "bucket", "none", ""); !errors.Is(err, ErrNotFound) {
 		t.Errorf("head: %v", err)
 	}
 	id := create(t, b, "key")

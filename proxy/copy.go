@@ -1,0 +1,126 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"partway/auth"
+	"partway/auth/sigv4"
+	"partway/proxy/storage"
+)
+
+// copySource is what x-amz-copy-source names.
+type copySource struct{ bucket, key, version string }
+
+// copyHeaders are the request headers that copies have beside those of forwarded. The source itself is written anew.
+var copyHeaders = []string{"x-amz-copy-source", "x-amz-copy-source-if-*", "x-amz-copy-source-range", "x-amz-copy-source-server-side-encryption-customer-*",
+	"x-amz-metadata-directive", "x-amz-source-expected-bucket-owner", "x-amz-tagging-directive"}
+
+// copyObject is S3's CopyObject.
+func (g *Gateway) copyObject(ctx context.Context, r *Request) (*Response, error) {
+	b, src, err := g.copyFrom(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	c := r.copyCall(src)
+	r.force(c)
+	r.refuseOverwrite(c)
+	return g.forward(ctx, b, c, nil)
+}
+
+// uploadPartCopy is S3's UploadPartCopy.
+func (g *Gateway) uploadPartCopy(ctx context.Context, r *Request) (*Response, error) {
+	number, err := partNumber(r)
+	if err != nil {
+		return nil, err
+	}
+	ref, home, err := g.openUpload(r)
+	if err != nil {
+		return nil, err
+	}
+	b, src, err := g.copyFrom(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if b != home {
+		return nil, errInvalidRequest.saying("The upload and the source of the copy are on different storage.")
+	}
+	c := r.copyCall(src)
+	c.Query = []storage.Param{{Name: "partNumber", Value: strconv.Itoa(number)}, {Name: "uploadId", Value: ref.StorageID}}
+	return g.forward(ctx, b, c, nil)
+}
+
+// copyFrom authorises the source for reading and holds it to the token's limit. Storage copies on its own, so source and destination must be
+// on the same.
+func (g *Gateway) copyFrom(ctx context.Context, r *Request) (*storage.Backend, copySource, error) {
+	src, err := parseCopySource(r.Header("x-amz-copy-source"))
+	if err != nil {
+		return nil, src, err
+	}
+	action := "s3:GetObject"
+	if src.version != "" {
+		action = "s3:GetObjectVersion"
+	}
+	if _, err := r.Identity.Authorize(action, src.bucket, src.key); err != nil {
+		return nil, src, err
+	}
+	b, err := g.backendOf(r.Bucket)
+	if err != nil {
+		return nil, src, err
+	}
+	if from, err := g.backendOf(src.bucket); err != nil || from != b {
+		return nil, src, errInvalidRequest.saying("The source of the copy is on different storage.")
+	}
+	if limit := r.Scope.MaxObjectBytes; limit > 0 && r.Header("x-amz-copy-source-range") == "" {
+		object, err := b.HeadObject(ctx, src.bucket, src.key, src.version)
+		switch {
+		case errors.Is(err, storage.ErrNotFound): // storage says so in its own words
+		case err != nil:
+			return nil, src, err
+		case object.Size > limit:
+			return nil, src, overLimit(limit)
+		}
+	}
+	return b, src, nil
+}
+
+// parseCopySource reads "/bucket/key?versionId=v", percent-encoded, with or without the first slash. Key rules hold for what is read too.
+func parseCopySource(raw string) (copySource, error) {
+	path, query, _ := strings.Cut(raw, "?")
+	bucket, key, found := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	var err error
+	if key, err = url.PathUnescape(key); err != nil || !found || key == "" {
+		return copySource{}, errInvalidArgument.saying("x-amz-copy-source must be bucket/key, percent-encoded.")
+	}
+	src := copySource{bucket: bucket, key: key}
+	if !validBucket(bucket) {
+		return src, errInvalidBucketName
+	}
+	if query != "" {
+		q, err := parseQuery(query)
+		if err != nil || len(q) != 1 || q[0].Name != "versionId" {
+			return src, errInvalidArgument.saying("x-amz-copy-source takes versionId and no other parameter.")
+		}
+		src.version = q[0].Value
+	}
+	return src, auth.ValidKey(key)
+}
+
+// copyCall makes a copy into a call. The source is written anew from what was authorised.
+func (r *Request) copyCall(src copySource) *storage.Call {
+	c := r.call()
+	for _, h := range r.Head.Headers {
+		if listed(copyHeaders[1:], h.Name) {
+			c.Headers = append(c.Headers, h)
+		}
+	}
+	source := src.bucket + sigv4.EncodePath("/"+src.key)
+	if src.version != "" {
+		source += "?versionId=" + sigv4.EncodeQuery(src.version)
+	}
+	setHeader(c, "x-amz-copy-source", source)
+	return c
+}
