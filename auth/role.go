@@ -84,11 +84,11 @@ func (r *Role) maxTTL() time.Duration {
 // admits says why a token does not get the role, or nil.
 func (r *Role) admits(t *foreignToken) error {
 	if t.issuer != r.Issuer {
-		return fmt.Errorf("%w: the role is not for tokens of its issuer", ErrToken)
+		return errors.New("the role is not for tokens of its issuer")
 	}
 	for claim, patterns := range r.Conditions {
 		if !slices.ContainsFunc(claimValues(t.claims[claim]), func(value string) bool { return meets(value, patterns) }) {
-			return fmt.Errorf("%w: its claim %q does not meet the role's condition", ErrToken, claim)
+			return fmt.Errorf("its claim %q does not meet the role's condition", claim)
 		}
 	}
 	return nil

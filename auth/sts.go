@@ -17,8 +17,8 @@ const (
 	stsVersion                      = "2011-06-15"
 )
 
-// stsAccount stands where ARNs have the twelve digits of an AWS account, of which there is none here.
-const stsAccount = "000000000000"
+// STSAccount stands where ARNs, and GetCallerIdentity, have the twelve digits of an AWS account, of which there is none here.
+const STSAccount = "000000000000"
 
 // AssumeRole is a request for a key in exchange for a foreign token: "AssumeRoleWithWebIdentity", STS API Reference.
 type AssumeRole struct {
@@ -30,7 +30,7 @@ type AssumeRole struct {
 }
 
 var (
-	roleARN     = regexp.MustCompile(`^arn:(?:partway:iam::|aws:iam::` + stsAccount + `):role/([A-Za-z0-9+=,.@_-]{1,64})$`)
+	roleARN     = regexp.MustCompile(`^arn:(?:partway:iam::|aws:iam::` + STSAccount + `):role/([A-Za-z0-9+=,.@_-]{1,64})$`)
 	sessionName = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{2,64}$`)
 )
 
@@ -44,7 +44,7 @@ func ParseAssumeRole(form url.Values) (*AssumeRole, error) {
 	arn := roleARN.FindStringSubmatch(form.Get("RoleArn"))
 	switch {
 	case arn == nil:
-		return nil, fmt.Errorf("%w: RoleArn must be arn:partway:iam:::role/NAME or arn:aws:iam::%s:role/NAME", ErrSTSRequest, stsAccount)
+		return nil, fmt.Errorf("%w: RoleArn must be arn:partway:iam:::role/NAME or arn:aws:iam::%s:role/NAME", ErrSTSRequest, STSAccount)
 	case !sessionName.MatchString(a.Session):
 		return nil, fmt.Errorf("%w: RoleSessionName must be 2 to 64 letters, digits and _+=,.@-", ErrSTSRequest)
 	case a.Token == "":
@@ -92,11 +92,11 @@ func onlyParameters(form url.Values, allowed ...string) error {
 
 // WebIdentity is whom a foreign token proved under a role.
 type WebIdentity struct {
-	*Identity        // as its bearer
-	Issuer    string // of the foreign token
-	Audience  string // of it, the one that was expected
-	Subject   string // of it, without the role
-	maxTTL    time.Duration
+	Identity *Identity // that its bearer has
+	Issuer   string    // its iss
+	Audience string    // the one in its aud that was expected
+	Subject  string    // its sub
+	maxTTL   time.Duration
 }
 
 // WebIdentity proves the token of a. ErrNoRole if the role is not there; ErrAccessDenied if the token is genuine and not
@@ -131,14 +131,15 @@ func (v *Verifier) WebIdentity(a *AssumeRole, now time.Time) (*WebIdentity, erro
 // allows; as at AWS it may outlive the web identity token, whose end nobody is told of. ErrPolicy if a's policy leaves
 // nothing of what the role gives.
 func (a *AssumeRole) Grant(w *WebIdentity) (Grant, error) {
-	g := Grant{Class: ClassKey, Tenant: w.Tenant, Subject: w.Identity.Subject, Scopes: w.Scopes, TTL: a.Duration}
+	id := w.Identity
+	g := Grant{Class: ClassKey, Tenant: id.Tenant, Subject: id.Subject, Scopes: id.Scopes, TTL: a.Duration}
 	if g.TTL == 0 {
 		g.TTL = defaultRoleTTL
 	}
 	g.TTL = min(g.TTL, w.maxTTL)
 	if a.Policy != nil {
 		var err error
-		if g.Scopes, err = a.Policy.narrow(w.Scopes); err != nil {
+		if g.Scopes, err = a.Policy.narrow(id.Scopes); err != nil {
 			return Grant{}, err
 		}
 	}
@@ -181,13 +182,10 @@ func (r *Request) Unsigned() error {
 
 // CallerARN is an identity as STS writes one: in place of the role stands the tenant.
 func (id *Identity) CallerARN() string {
-	return "arn:aws:sts::" + stsAccount + ":assumed-role/" + id.Tenant + "/" + id.Subject
+	return "arn:aws:sts::" + STSAccount + ":assumed-role/" + id.Tenant + "/" + id.Subject
 }
-
-// Account is the account of every identity, in AWS's form.
-func (id *Identity) Account() string { return stsAccount }
 
 // AssumedRoleARN is the session that a makes.
 func (a *AssumeRole) AssumedRoleARN() string {
-	return "arn:aws:sts::" + stsAccount + ":assumed-role/" + a.Role + "/" + a.Session
+	return "arn:aws:sts::" + STSAccount + ":assumed-role/" + a.Role + "/" + a.Session
 }

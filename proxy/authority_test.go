@@ -23,7 +23,7 @@ func identityUntil(t time.Time) *auth.Identity { return &auth.Identity{ExpiresAt
 
 func header(name, value string) sigv4.Header { return sigv4.Header{Name: name, Value: value} }
 
-func newAuthority(t *testing.T) (*auth.Verifier, *auth.Issuer, *auth.Sealer) {
+func newAuthority(t *testing.T, foreign *auth.Foreign) (*auth.Verifier, *auth.Issuer, *auth.Sealer) {
 	t.Helper()
 	key, err := auth.GenerateSigningKey()
 	if err != nil {
@@ -31,7 +31,7 @@ func newAuthority(t *testing.T) (*auth.Verifier, *auth.Issuer, *auth.Sealer) {
 	}
 	signing := []auth.SigningKey{key}
 	masters := []auth.MasterKey{{Version: 1, Secret: bytes.Repeat([]byte{7}, auth.MinMasterBytes), Active: true}}
-	verifier, err := auth.NewVerifier(auth.VerifierConfig{Issuer: "partway", Audience: "partway", Region: "us-east-1", SigningKeys: signing, MasterKeys: masters,
+	verifier, err := auth.NewVerifier(auth.VerifierConfig{Issuer: "partway", Audience: "partway", Region: "us-east-1", SigningKeys: signing, MasterKeys: masters, Foreign: foreign,
 		Revocations: func(context.Context) ([]auth.Revocation, error) { return nil, nil }})
 	if err != nil {
 		t.Fatal(err)

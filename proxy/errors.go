@@ -92,6 +92,7 @@ var translations = []struct {
 	{auth.ErrToken, errInvalidAccessKeyID, true},
 	{auth.ErrExpired, errExpiredToken, true},
 	{auth.ErrRevoked, errInvalidToken, true},
+	{auth.ErrIssuerUnreachable, errUnavailable, true},
 	{auth.ErrFrozen, errAccessDenied, true},
 	{auth.ErrSecurityToken, errInvalidToken, true},
 	{auth.ErrSignature, errSignature, false},

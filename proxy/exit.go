@@ -123,7 +123,7 @@ func reasonSuffix(reason string) string {
 	return ";reason=" + reason
 }
 
-// refuse writes a refusal as its caller expects it: XML for S3, JSON for the API, nothing for HEAD.
+// refuse writes a refusal as its caller expects it: XML for S3 and, in another form, for STS, JSON for the API, nothing for HEAD.
 func (g *Gateway) refuse(r *Request, e *Error) *Response {
 	resp := &Response{Status: e.Status}
 	if e.Status == http.StatusServiceUnavailable {
@@ -134,6 +134,9 @@ func (g *Gateway) refuse(r *Request, e *Error) *Response {
 	case r.isAPI():
 		resp.Body = mustJSON(apiError{e.Code, e.Message, r.ID})
 		resp.Headers = append(resp.Headers, jsonType)
+	case r.isSTS():
+		resp.Body = stsErrorXML(e, r)
+		resp.Headers = append(resp.Headers, stsType)
 	default:
 		resp.Body = errorXML(e, r)
 		resp.Headers = append(resp.Headers, xmlType)

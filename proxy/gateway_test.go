@@ -90,6 +90,12 @@ func (s *faultyStore) swapFaults(list ...storeFault) {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
+	return newBenchWith(t, nil)
+}
+
+// newBenchWith lets in whom other issuers vouch for.
+func newBenchWith(t *testing.T, foreign *auth.Foreign) *bench {
+	t.Helper()
 	b := &bench{t: t, s3: newFakeS3(t)}
 	store, err := bolt.Open(bolt.Config{Dir: t.TempDir()})
 	if err != nil {
@@ -106,7 +112,7 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	verifier, issuer, sealer := newAuthority(t)
+	verifier, issuer, sealer := newAuthority(t, foreign)
 	b.issuer = issuer
 	sessions := memory.New(memory.Config{})
 	b.gateway, err = New(Config{
@@ -180,7 +186,7 @@ func (a answer) code() string {
 	return code
 }
 
-// ask sends one request as the tenant; headers are pairs and may name another Authorization.
+// ask sends one request as the tenant; headers are pairs and may name another Authorization, or "" for none.
 func (b *bench) ask(method, path, body string, headers ...string) answer {
 	b.t.Helper()
 	req, err := http.NewRequest(method, b.url+path, strings.NewReader(body))
@@ -190,6 +196,9 @@ func (b *bench) ask(method, path, body string, headers ...string) answer {
 	req.Header.Set("Authorization", "Bearer "+b.tenant)
 	for i := 0; i+1 < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
+	}
+	if req.Header.Get("Authorization") == "" {
+		req.Header.Del("Authorization")
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(req)

@@ -59,13 +59,16 @@ func (g *Gateway) serve(ctx context.Context, r *Request) (resp *Response, err er
 	if open := g.openRoute(r); open != nil {
 		return open(ctx)
 	}
+	if r.isSTS() {
+		return g.sts(ctx, r)
+	}
 	if err := g.authenticate(r); err != nil {
 		return nil, err
 	}
-	if err := r.checkBody(); err != nil {
+	if err := g.admit(ctx, r); err != nil {
 		return nil, err
 	}
-	if err := g.admit(ctx, r); err != nil {
+	if err := r.checkBody(); err != nil {
 		return nil, err
 	}
 	if r.isAPI() {
