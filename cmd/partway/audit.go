@@ -43,7 +43,7 @@ func newAudit() *cobra.Command {
 			t := newTable(cmd.OutOrStdout(), "TIME", "TENANT", "OPERATION", "BUCKET", "KEY", "PART", "BYTES", "ROAD", "REASON", "OUTCOME", "STATUS", "MS")
 			err = each(cmd.Context(), c, "events", query, func(items []tracking.Event) error {
 				for _, e := range items {
-					t.row(clock(e.Time), e.Tenant, e.Operation, e.Bucket, e.Key, number(e.PartNumber),
+					t.row(clock(e.Time), e.Tenant, e.Operation, e.Bucket, cmp.Or(e.Key, e.Target), number(e.PartNumber),
 						number(cmp.Or(e.Bytes, e.BytesDeclared)), e.Road, e.Reason, e.Outcome, number(e.Status), number(e.DurationMS))
 				}
 				return nil

@@ -3,8 +3,6 @@ package main
 import (
 	"encoding/base64"
 	"encoding/json"
-	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -16,12 +14,13 @@ func newToken() *cobra.Command {
 	var gateway clientFlags
 	cmd := &cobra.Command{
 		Use:   "token",
-		Short: "Issue, list, revoke and read tokens",
+		Short: "Issue, list, revoke and read tokens; freeze and thaw tenants",
 		Args:  cobra.NoArgs,
 		RunE:  showHelp,
 	}
 	gateway.add(cmd)
-	cmd.AddCommand(newTokenIssue(&gateway), newTokenList(&gateway), newTokenRevoke(&gateway), newTokenInspect(&gateway))
+	cmd.AddCommand(newTokenIssue(&gateway), newTokenList(&gateway), newTokenRevoke(&gateway), newTokenInspect(&gateway),
+		newTokenFreeze(&gateway), newTokenThaw(&gateway))
 	return cmd
 }
 
@@ -68,31 +67,6 @@ func newTokenList(gateway *clientFlags) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&tenant, "tenant", "", "of this tenant")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object per line")
-	return cmd
-}
-
-func newTokenRevoke(gateway *clientFlags) *cobra.Command {
-	var tenant string
-	cmd := &cobra.Command{
-		Use:   "revoke ID | revoke --tenant T",
-		Short: "End a token, or every token of a tenant that was issued until now",
-		Args:  cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if (len(args) == 1) == (tenant != "") {
-				return usagef("give a token's id or --tenant, one of them")
-			}
-			path := "tenants/" + url.PathEscape(tenant) + "/revoke"
-			if len(args) == 1 {
-				path = "tokens/" + url.PathEscape(args[0]) + "/revoke"
-			}
-			c, err := gateway.client()
-			if err != nil {
-				return err
-			}
-			return c.call(cmd.Context(), http.MethodPost, path, nil, nil)
-		},
-	}
-	cmd.Flags().StringVar(&tenant, "tenant", "", "every token of this tenant")
 	return cmd
 }
 

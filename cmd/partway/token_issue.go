@@ -24,13 +24,14 @@ type tokenRequest struct {
 	TTLSeconds int64        `json:"ttl_seconds"`
 	Scope      []auth.Scope `json:"scope"`
 	Operator   bool         `json:"operator,omitempty"`
+	Addresses  []string     `json:"addresses,omitempty"`
 }
 
 // issueFlags are those of token issue.
 type issueFlags struct {
 	tenant, class, format, region string
 	bucket, prefix                string
-	actions, scopes               []string
+	actions, scopes, addresses    []string
 	ttl                           time.Duration
 	maxObjectBytes                int64
 	offline, operator             bool
@@ -77,6 +78,7 @@ func newTokenIssue(gateway *clientFlags) *cobra.Command {
 	flags.StringSliceVar(&f.actions, "actions", nil, "what it may do, in S3's names: PutObject,GetObject")
 	flags.Int64Var(&f.maxObjectBytes, "max-object-bytes", 0, "largest object that it may create [no limit]")
 	flags.StringArrayVar(&f.scopes, "scope", nil, `a scope as JSON, in place of the four flags above; repeatable: {"bucket":"b","prefix":"p/","actions":["s3:*"]}`)
+	flags.StringSliceVar(&f.addresses, "addresses", nil, "networks that it may be used from, as 203.0.113.0/24,2001:db8::/48 [anywhere]")
 	flags.DurationVar(&f.ttl, "ttl", 12*time.Hour, "how long it is valid")
 	flags.StringVar(&f.class, "class", string(auth.ClassKey), "key or bearer")
 	flags.StringVar(&f.format, "format", "", "env, json, credential-process (a key) or bearer (a bearer) [env]")
@@ -118,7 +120,7 @@ func (f *issueFlags) request(classGiven, bucketGiven bool) (*tokenRequest, error
 		}
 		f.tenant = operatorTenant
 	}
-	return &tokenRequest{Tenant: f.tenant, Class: class, TTLSeconds: int64(f.ttl / time.Second), Scope: scopes, Operator: f.operator}, nil
+	return &tokenRequest{Tenant: f.tenant, Class: class, TTLSeconds: int64(f.ttl / time.Second), Scope: scopes, Operator: f.operator, Addresses: f.addresses}, nil
 }
 
 // operatorTenant is the tenant of operators' tokens, so that they too can be revoked together.
@@ -200,7 +202,7 @@ func (f *issueFlags) issueOffline(gateway *clientFlags, request *tokenRequest) (
 	}
 	issued, err := a.issuer.Issue(auth.Grant{
 		Class: request.Class, Tenant: request.Tenant, Subject: request.Tenant, Operator: request.Operator,
-		Scopes: request.Scope, TTL: f.ttl,
+		Scopes: request.Scope, TTL: f.ttl, Addresses: request.Addresses,
 	}, time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("issuing the token: %w", err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"partway/auth"
 	"partway/cmd/partway/config"
 	"partway/proxy"
 	"partway/proxy/relay"
@@ -43,7 +45,7 @@ func (s *server) open(ctx context.Context) error {
 		return err
 	}
 	probes := map[string]func(context.Context) error{}
-	sessions, err := s.openStores(ctx, probes)
+	sessions, rates, err := s.openStores(ctx, probes)
 	if err != nil {
 		return err
 	}
@@ -59,6 +61,10 @@ func (s *server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	proxies, err := networks(c.Server.TrustedProxies)
+	if err != nil {
+		return fmt.Errorf("server.trusted_proxies: %w", err)
+	}
 	tlsConfig, err := serverTLS(c.Server.TLS)
 	if err != nil {
 		return err
@@ -73,6 +79,8 @@ func (s *server) open(ctx context.Context) error {
 		Region:  c.Server.Region,
 		Domains: c.Server.Domains,
 
+		TrustedProxies: proxies,
+
 		Verifier: verifier,
 		Issuer:   s.authority.issuer,
 		Sealer:   s.authority.sealer,
@@ -85,6 +93,7 @@ func (s *server) open(ctx context.Context) error {
 		Store:    s.store,
 		Sessions: sessions,
 		Writer:   writer,
+		Rates:    rates,
 
 		DefaultRoad: proxy.Road(c.Transfer.Default),
 		URLTTL:      time.Duration(c.Transfer.URLTTL),
@@ -92,7 +101,7 @@ func (s *server) open(ctx context.Context) error {
 		XMLBytes:    c.Limits.XMLBytes,
 		HeaderBytes: c.Limits.HeaderBytes,
 
-		Relay:    relay.Config{MinRate: c.Limits.MinRate, TLS: tlsConfig},
+		Relay:    relay.Config{MinRate: c.Limits.MinRate, MaxPerIP: c.Limits.ConnectionsPerAddress, Exempt: proxies, TLS: tlsConfig},
 		Log:      s.log,
 		Registry: registry,
 		Now:      time.Now,
@@ -127,34 +136,61 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// openStores opens MongoDB and Redis if they are configured, else the embedded store and process memory.
-func (s *server) openStores(ctx context.Context, probes map[string]func(context.Context) error) (tracking.Sessions, error) {
-	c := s.config
+// openStores opens MongoDB and Redis if they are configured, else the embedded store and process memory. The rates are nil if
+// there is no limit.
+func (s *server) openStores(ctx context.Context, probes map[string]func(context.Context) error) (tracking.Sessions, tracking.Rates, error) {
+	c, rate := s.config, s.config.Limits.RequestsPerSecond
 	if c.MongoDB.URI == "" {
 		store, err := bolt.Open(bolt.Config{Dir: c.DataDir})
 		if err != nil {
-			return nil, fmt.Errorf("data_dir: %w", err)
+			return nil, nil, fmt.Errorf("data_dir: %w", err)
 		}
 		s.store = store
 		s.closers.add(store.Close)
 		probes["store"] = store.Ping
 		sessions := memory.New(memory.Config{})
 		s.closers.add(sessions.Close)
-		return sessions, nil
+		if rate == 0 {
+			return sessions, nil, nil
+		}
+		return sessions, memory.NewRates(rate, time.Now), nil
 	}
 	store, err := mongo.Open(ctx, mongo.Config{URI: c.MongoDB.URI, Database: c.MongoDB.Database})
 	if err != nil {
-		return nil, fmt.Errorf("mongodb: %w", err)
+		return nil, nil, fmt.Errorf("mongodb: %w", err)
 	}
 	s.store = store
 	s.closers.add(store.Close)
 	sessions, err := redis.Open(redis.Config{URL: c.Redis.URL})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s.closers.add(sessions.Close)
 	probes["mongodb"], probes["redis"] = store.Ping, sessions.Ping
-	return sessions, nil
+	if rate == 0 {
+		return sessions, nil, nil
+	}
+	return sessions, &tracking.SharedRates{
+		Shared: sessions.Rates(rate),
+		Local:  memory.NewRates(max(1, rate/localShare), time.Now),
+		Now:    time.Now,
+	}, nil
+}
+
+// localShare: without Redis each of several gateways counts for itself, and allows only this part of the rate.
+const localShare = 4
+
+// networks reads what config.Load has checked.
+func networks(texts []string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, text := range texts {
+		p, err := auth.ParsePrefix(text)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return all, nil
 }
 
 // openTrail starts the audit writer. It spools only in front of MongoDB: where the embedded store cannot be written, neither can

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,6 +18,7 @@ type Config struct {
 	IdleTimeout time.Duration       // between requests, between two bytes of a body, and to take 64 KiB of an answer [60s]
 	MinRate     int64               // bytes per second that a body must reach, measured over windows of IdleTimeout; 0: none
 	MaxPerIP    int                 // connections from one address; 0: no limit
+	Exempt      []netip.Prefix      // addresses that MaxPerIP is not for, such as those of proxies
 	TLS         *tls.Config         // nil: plain TCP
 	OnBytes     func(in, out int64) // socket bytes of a connection, told from time to time and at its close; may be nil
 }
@@ -181,12 +183,16 @@ func (l *Listener) tellEmpty() {
 func (l *Listener) add(s *socket) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.config.MaxPerIP > 0 && l.perIP[s.addr] >= l.config.MaxPerIP {
+	if l.config.MaxPerIP > 0 && l.perIP[s.addr] >= l.config.MaxPerIP && !l.exempt(s.addr) {
 		return false
 	}
 	l.perIP[s.addr]++
 	l.sockets[s] = struct{}{}
 	return true
+}
+
+func (l *Listener) exempt(a netip.Addr) bool {
+	return slices.ContainsFunc(l.config.Exempt, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 func (l *Listener) remove(s *socket) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -183,6 +184,15 @@ func TestConnectionsOfOneAddressAreCapped(t *testing.T) {
 		_ = c.Close()
 	}
 	t.Error("the place of a closed connection stays taken")
+}
+
+func TestConnectionsOfProxiesAreNotCounted(t *testing.T) {
+	g := newGateway(t, StorageConfig{Address: "127.0.0.1:1"}, Config{MaxPerIP: 1, Exempt: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, nil)
+	for range 3 {
+		c := g.dial()
+		c.send("GET /a HTTP/1.1\r\nHost: gw\r\n\r\n")
+		c.expect(200)
+	}
 }
 
 // holding is a storage that answers once it is let go.

@@ -135,12 +135,13 @@ type Redis struct {
 	URL string `yaml:"url"`
 }
 
-// Limits bound what one request or client may ask of the gateway. Zero rates are no limit.
+// Limits bound what one request, client or tenant may ask of the gateway. Zero rates and zero connections are no limit.
 type Limits struct {
-	XMLBytes          int   `yaml:"xml_bytes"`
-	HeaderBytes       int   `yaml:"header_bytes"`
-	MinRate           int64 `yaml:"min_rate"`
-	RequestsPerSecond int   `yaml:"requests_per_second"`
+	XMLBytes              int   `yaml:"xml_bytes"`
+	HeaderBytes           int   `yaml:"header_bytes"`
+	MinRate               int64 `yaml:"min_rate"`
+	RequestsPerSecond     int   `yaml:"requests_per_second"`     // of one tenant
+	ConnectionsPerAddress int   `yaml:"connections_per_address"` // of one client; trusted proxies may have more
 }
 
 // CORS names the web origins that may call the gateway.

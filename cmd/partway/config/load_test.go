@@ -106,6 +106,10 @@ func TestLoadRefuses(t *testing.T) {
 		{"long-lived URLs", works + "transfer:\n  url_ttl: 10m\n", "partway.yaml:9: transfer.url_ttl: 10m0s is over 5m0s"},
 		{"no time to upload", works + "uploads: {max_age: 1s}\n", "partway.yaml:8: uploads.max_age: 1s is under 1m"},
 		{"tiny heads", works + "limits: {header_bytes: 10}\n", "partway.yaml:8: limits.header_bytes: 10 is under 8192"},
+		{"no network", works + "server:\n  trusted_proxies: [10.0.0.0/8, 10.0.0.1]\n", `partway.yaml:9: server.trusted_proxies[1]: address "10.0.0.1": want CIDR notation, such as 203.0.113.0/24 or 203.0.113.7/32`},
+		{"negative rate", works + "limits: {requests_per_second: -1}\n", "partway.yaml:8: limits.requests_per_second: -1 is not within 0 to 1000000"},
+		{"huge rate", works + "limits: {requests_per_second: 1000001}\n", "partway.yaml:8: limits.requests_per_second: 1000001 is not within 0 to 1000000"},
+		{"negative connections", works + "limits: {connections_per_address: -1}\n", "partway.yaml:8: limits.connections_per_address: -1 is negative"},
 		{"not served", works + "cors:\n  origins: ['https://a']\n", "partway.yaml:9: cors.origins: not supported by this version: leave it at its default"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -18,6 +18,9 @@ import (
 // maxURLTTL bounds how long a signed URL outlives the revocation of the token that it was made for.
 const maxURLTTL = Duration(5 * time.Minute)
 
+// maxRequestsPerSecond: the rates count in microseconds.
+const maxRequestsPerSecond = 1_000_000
+
 // check collects what is wrong, so that one run shows all of it.
 type check struct {
 	origin *origin
@@ -63,6 +66,10 @@ func (c *Config) checkServer(k *check) {
 	k.require(s.Drain >= 0, "server.drain", "%v is negative", s.Drain)
 	for i, domain := range s.Domains {
 		k.require(domain != "" && !strings.ContainsAny(domain, "/:*"), fmt.Sprintf("server.domains[%d]", i), "%q is not a host name", domain)
+	}
+	for i, network := range s.TrustedProxies {
+		_, err := auth.ParsePrefix(network)
+		k.require(err == nil, fmt.Sprintf("server.trusted_proxies[%d]", i), "%v", err)
 	}
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	k.oneOf("log.format", c.Log.Format, "text", "json")
@@ -208,6 +215,9 @@ func (c *Config) checkTransfers(k *check) {
 	// Below this an ordinary request with a key token in it does not fit.
 	k.require(c.Limits.HeaderBytes >= 8192, "limits.header_bytes", "%d is under 8192", c.Limits.HeaderBytes)
 	k.require(c.Limits.MinRate >= 0, "limits.min_rate", "%d is negative", c.Limits.MinRate)
+	rate := c.Limits.RequestsPerSecond
+	k.require(rate >= 0 && rate <= maxRequestsPerSecond, "limits.requests_per_second", "%d is not within 0 to %d", rate, maxRequestsPerSecond)
+	k.require(c.Limits.ConnectionsPerAddress >= 0, "limits.connections_per_address", "%d is negative", c.Limits.ConnectionsPerAddress)
 }
 
 // checkUnserved refuses settings whose feature this version does not have: to accept one would promise it.
@@ -217,13 +227,11 @@ func (c *Config) checkUnserved(k *check) {
 		key        string
 		value, own any
 	}{
-		{"server.trusted_proxies", c.Server.TrustedProxies, d.Server.TrustedProxies},
 		{"auth.issuers", c.Auth.Issuers, d.Auth.Issuers},
 		{"auth.roles", c.Auth.Roles, d.Auth.Roles},
 		{"sweep.interval", c.Sweep.Interval, d.Sweep.Interval},
 		{"resume.enabled", c.Resume.Enabled, d.Resume.Enabled},
 		{"resume.window", c.Resume.Window, d.Resume.Window},
-		{"limits.requests_per_second", c.Limits.RequestsPerSecond, d.Limits.RequestsPerSecond},
 		{"cors.origins", c.CORS.Origins, d.CORS.Origins},
 	} {
 		empty := reflect.ValueOf(s.value).Kind() == reflect.Slice && reflect.ValueOf(s.value).Len() == 0
