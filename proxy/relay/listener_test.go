@@ -51,10 +51,10 @@ func TestSlowHandshakeIsEnded(t *testing.T) {
 	}
 }
 
-// A body may take longer than the head's deadline, as long as it moves.
+// A body may take longer than the head's deadline and the idle time, as long as it moves at the minimum rate.
 func TestBodyHasItsOwnPace(t *testing.T) {
 	f := newFake(t, nil, well)
-	g := newGateway(t, StorageConfig{Address: f.address}, Config{HeadTimeout: short, IdleTimeout: 2 * short, MinRate: 1}, nil)
+	g := newGateway(t, StorageConfig{Address: f.address}, Config{HeadTimeout: short, IdleTimeout: 8 * short, MinRate: 5}, nil)
 	for _, method := range []string{"PUT", "POST"} {
 		c := g.dial()
 		c.send("%s /a HTTP/1.1\r\nHost: gw\r\nContent-Length: 10\r\n\r\n", method)
