@@ -49,29 +49,43 @@ func partList(etags ...string) string {
 	return b.String()
 }
 
+// lastETag among the heads of answers.
+func lastETag(t *testing.T, heads string) string {
+	t.Helper()
+	etags := regexp.MustCompile(`(?i)\r\netag: *([^\r]+)`).FindAllStringSubmatch(heads, -1)
+	if etags == nil {
+		t.Fatalf("no ETag from storage:\n%s", heads)
+	}
+	return etags[len(etags)-1][1]
+}
+
+// toStorage is what storage was sent so far, from the gateway and past it; 0 where storage has no tap.
+func toStorage(n *harness.Tenant) int64 {
+	if n.ToStorage == nil {
+		return 0
+	}
+	return n.ToStorage.Up()
+}
+
 func TestCurlIsRedirectedBeforeTheBodyLeaves(t *testing.T) {
 	onEachStack(t, func(t *testing.T, n *harness.Tenant) {
 		path, content := file(t, 20*mib)
 		key := n.Prefix + "redirected"
 		id := create(t, n, key)
-		gatewayBefore := n.Tap.Up()
-		var storageBefore int64
-		if n.ToStorage != nil {
-			storageBefore = n.ToStorage.Up()
-		}
+		gatewayBefore, storageBefore := n.Tap.Up(), toStorage(n)
 
 		heads := filepath.Join(t.TempDir(), "heads")
 		curl(t, n, "--fail", "-L", "-D", heads, "-T", path,
 			"-H", "x-partway-transfer: redirect", "-H", "Authorization: Bearer "+n.Bearer,
 			n.Endpoint+"/"+harness.Bucket+"/"+key+"?partNumber=1&uploadId="+id)
 
-		if got := n.Tap.Up() - gatewayBefore; got >= 16<<10 {
-			t.Errorf("the gateway was sent %d bytes for a part of %d, want headers alone", got, len(content))
+		gateway, storage := n.Tap.Up()-gatewayBefore, toStorage(n)-storageBefore
+		t.Logf("part of %d bytes, redirected: %d bytes to the gateway, %d to storage", len(content), gateway, storage)
+		if gateway >= 16<<10 {
+			t.Errorf("the gateway was sent %d bytes for a part of %d, want headers alone", gateway, len(content))
 		}
-		if n.ToStorage != nil {
-			if got := n.ToStorage.Up() - storageBefore; got < int64(len(content)) || got > int64(len(content))+64<<10 {
-				t.Errorf("storage was sent %d bytes for a part of %d", got, len(content))
-			}
+		if n.ToStorage != nil && (storage < int64(len(content)) || storage > int64(len(content))+64<<10) {
+			t.Errorf("storage was sent %d bytes for a part of %d", storage, len(content))
 		}
 		head, err := os.ReadFile(heads)
 		if err != nil {
@@ -84,11 +98,7 @@ func TestCurlIsRedirectedBeforeTheBodyLeaves(t *testing.T) {
 		if strings.Contains(first, n.SecretAccessKey) || strings.Contains(strings.ToLower(first), "x-amz-bucket-region") {
 			t.Errorf("the redirect gives away too much:\n%s", first)
 		}
-		etag := regexp.MustCompile(`(?i)\r\netag: *([^\r]+)`).FindAllStringSubmatch(string(head), -1)
-		if etag == nil {
-			t.Fatalf("no ETag from storage:\n%s", head)
-		}
-		if a := complete(t, n, key, id, etag[len(etag)-1][1]); a.StatusCode != http.StatusOK || a.Code != "" {
+		if a := complete(t, n, key, id, lastETag(t, string(head))); a.StatusCode != http.StatusOK || a.Code != "" {
 			t.Fatalf("Complete: %s %s", a.Status, a.Text)
 		}
 		back := filepath.Join(t.TempDir(), "back")

@@ -43,7 +43,7 @@ func run(m *testing.M) (code int, err error) {
 			return harness.NewDemo(ctx, binary, dir)
 		},
 		func(ctx context.Context, dir string) (*harness.Stack, error) {
-			return harness.NewServe(ctx, binary, dir, harness.SecantusDB)
+			return harness.NewServe(ctx, binary, dir, harness.Setup{Mongo: harness.SecantusDB})
 		},
 	} {
 		stackDir := filepath.Join(dir, fmt.Sprint("stack", len(stacks)))
@@ -67,10 +67,10 @@ func onEachStack(t *testing.T, test func(t *testing.T, n *harness.Tenant)) {
 	}
 }
 
-// ownStack is a serve of this test alone, for tests that break it.
-func ownStack(t *testing.T, mongo string, extra ...string) *harness.Stack {
+// ownStack is a serve of this test alone, for tests that break it or need a configuration of their own.
+func ownStack(t *testing.T, setup harness.Setup) *harness.Stack {
 	t.Helper()
-	s, err := harness.NewServe(t.Context(), binary, t.TempDir(), mongo, extra...)
+	s, err := harness.NewServe(t.Context(), binary, t.TempDir(), setup)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 // records, events and storage.
 
 func TestStorageDown(t *testing.T) {
-	n := ownStack(t, harness.MongoJavaServer).NewTenant(t)
+	n := ownStack(t, harness.Setup{Mongo: harness.MongoJavaServer}).NewTenant(t)
 	key := n.Prefix + "storage-down"
 	id := create(t, n, key)
 	n.ToStorage.Cut()
@@ -28,7 +28,7 @@ func TestStorageDown(t *testing.T) {
 }
 
 func TestRedisDownCostsNoUpload(t *testing.T) {
-	n := ownStack(t, harness.MongoJavaServer).NewTenant(t)
+	n := ownStack(t, harness.Setup{Mongo: harness.MongoJavaServer}).NewTenant(t)
 	before := n.Prefix + "before"
 	id := create(t, n, before)
 	n.ToRedis.Cut()
@@ -43,7 +43,7 @@ func TestRedisDownCostsNoUpload(t *testing.T) {
 func TestMongoDBDown(t *testing.T) {
 	for _, mongo := range []string{harness.SecantusDB, harness.MongoJavaServer} {
 		t.Run(mongo, func(t *testing.T) {
-			n := ownStack(t, mongo).NewTenant(t)
+			n := ownStack(t, harness.Setup{Mongo: mongo}).NewTenant(t)
 			key := n.Prefix + "mongodb-down"
 			id := create(t, n, key)
 			n.ToMongo.Cut()

@@ -24,7 +24,7 @@ func TestKilledAndStartedAgain(t *testing.T) {
 			name = "embedded"
 		}
 		t.Run(name, func(t *testing.T) {
-			s := ownStack(t, mongo)
+			s := ownStack(t, harness.Setup{Mongo: mongo})
 			n := s.NewTenant(t)
 			finish(t, n, n.Prefix+"done", create(t, n, n.Prefix+"done"))
 			key := n.Prefix + "half"
@@ -107,7 +107,7 @@ func TestDemoTenantCopies(t *testing.T) {
 }
 
 func TestWhatCannotStartSaysWhy(t *testing.T) {
-	s := ownStack(t, "")
+	s := ownStack(t, harness.Setup{})
 	other := t.TempDir()
 	elsewhere, err := os.ReadFile(s.Config)
 	if err != nil {
@@ -164,7 +164,7 @@ func TestWhatCannotStartSaysWhy(t *testing.T) {
 
 // SIGTERM in the middle of a relayed part: no new connection is taken, the part ends well, and its event is kept.
 func TestSigtermLetsARunningTransferFinish(t *testing.T) {
-	s := ownStack(t, "")
+	s := ownStack(t, harness.Setup{})
 	n := s.NewTenant(t)
 	const half = 8 * mib
 	conn, err := net.Dial("tcp", n.Tap.Addr())

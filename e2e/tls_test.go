@@ -1,29 +1,32 @@
 package e2e
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
-	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
-	"time"
 
 	"partway/e2e/harness"
 )
 
-// Over https aws-cli sends its parts in another form: aws-chunked with a trailer, Transfer-Encoding: chunked, no length.
-func TestStockAwsCliOverTLS(t *testing.T) {
-	ca, cert, key := certificates(t)
-	s := ownStack(t, "", "server:", "  tls: {cert_file: "+cert+", key_file: "+key+"}")
-	if err := s.Gateway.Trust(ca); err != nil {
+// secureStack speaks https on both sides.
+func secureStack(t *testing.T) *harness.Stack {
+	t.Helper()
+	c, err := harness.NewCertificates(t.TempDir())
+	if err != nil {
 		t.Fatal(err)
 	}
+	s := ownStack(t, harness.Setup{StorageTLS: c, Config: []string{"server:", "  tls: {cert_file: " + c.Cert + ", key_file: " + c.Key + "}"}})
+	if err := s.Gateway.Trust(c.CA); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Over https aws-cli sends its parts in another form: aws-chunked with a trailer, Transfer-Encoding: chunked, no length.
+func TestStockAwsCliOverTLS(t *testing.T) {
+	s := secureStack(t)
 	for _, c := range []struct{ name, config string }{
 		{"stock", ""},
 		{"checksums when required", "[default]\nrequest_checksum_calculation = when_required\n"},
@@ -50,41 +53,43 @@ func TestStockAwsCliOverTLS(t *testing.T) {
 	}
 }
 
-// certificates makes a CA and a certificate of localhost: paths of PEM files.
-func certificates(t *testing.T) (ca, cert, key string) {
-	t.Helper()
-	dir := t.TempDir()
-	write := func(name, kind string, der []byte) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
+func TestCurlIsRedirectedOverTLS(t *testing.T) {
+	s := secureStack(t)
+	n := s.NewTenant(t)
+	path, content := file(t, 20*mib)
+	key := n.Prefix + "redirected"
+	id := create(t, n, key)
+	gateway, storage := n.Tap.Up(), s.ToStorage.Up()
+	heads := curl(t, n, "--fail", "-L", "-D", "-", "-T", path, "--cacert", s.Gateway.CA,
+		"-H", "x-partway-transfer: redirect", "-H", "Authorization: Bearer "+n.Bearer,
+		n.Endpoint+"/"+harness.Bucket+"/"+key+"?partNumber=1&uploadId="+id)
+	gateway, storage = n.Tap.Up()-gateway, s.ToStorage.Up()-storage
+	t.Logf("part of %d bytes, redirected over TLS: %d bytes to the gateway, %d to storage", len(content), gateway, storage)
+	if gateway >= 16<<10 || storage < int64(len(content)) {
+		t.Errorf("%d bytes to the gateway, %d to storage, for a part of %d", gateway, storage, len(content))
 	}
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
+	if !strings.HasPrefix(heads, "HTTP/1.1 307") || !strings.Contains(heads, "ocation: https://"+s.ToStorage.Addr()+"/") {
+		t.Errorf("answers:\n%s", heads)
 	}
-	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(err)
-	authority := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test CA"}, NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	if a := complete(t, n, key, id, lastETag(t, heads)); a.StatusCode != http.StatusOK || a.Code != "" {
+		t.Fatalf("Complete: %s %s", a.Status, a.Text)
 	}
-	caDER, err := x509.CreateCertificate(rand.Reader, authority, authority, caKey.Public(), caKey)
-	must(err)
-	serverKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(err)
-	server := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "localhost"}, NotAfter: time.Now().Add(time.Hour),
-		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	get := n.Do(t, n.Request(t, http.MethodGet, "/"+harness.Bucket+"/"+key, ""))
+	if get.Text != string(content) {
+		t.Errorf("%d bytes back, not the %d sent", len(get.Text), len(content))
 	}
-	serverDER, err := x509.CreateCertificate(rand.Reader, server, authority, serverKey.Public(), caKey)
-	must(err)
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(serverKey)
-	must(err)
-	return write("ca.pem", "CERTIFICATE", caDER), write("cert.pem", "CERTIFICATE", serverDER), write("key.pem", "PRIVATE KEY", pkcs8)
+}
+
+func TestCommandsTrustTheCAThatTheyAreGiven(t *testing.T) {
+	s := secureStack(t)
+	args := []string{"token", "list", "--endpoint", s.Gateway.Endpoint, "--token", s.Gateway.Operator}
+	if out, err := harness.Run(t.Context(), nil, s.Bin, append(args, "--ca", s.Gateway.CA)...); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if _, err := harness.Run(t.Context(), []string{"PARTWAY_CA=" + s.Gateway.CA}, s.Bin, args...); err != nil {
+		t.Errorf("PARTWAY_CA: %v", err)
+	}
+	if _, err := harness.Run(t.Context(), nil, s.Bin, args...); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("without its CA: %v, want a word about the certificate", err)
+	}
 }

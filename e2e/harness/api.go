@@ -42,6 +42,7 @@ type Event struct {
 	Reason     string    `json:"reason"`
 	Outcome    string    `json:"outcome"`
 	Status     int       `json:"status"`
+	Client     string    `json:"client_address"`
 }
 
 func (e Event) String() string {
@@ -50,10 +51,14 @@ func (e Event) String() string {
 
 // Scope is a grant of a token.
 type Scope struct {
-	Bucket         string   `json:"bucket"`
-	Prefix         string   `json:"prefix"`
-	Actions        []string `json:"actions"`
-	MaxObjectBytes int64    `json:"max_object_bytes,omitempty"`
+	Bucket         string            `json:"bucket"`
+	Prefix         string            `json:"prefix"`
+	Actions        []string          `json:"actions"`
+	MaxObjectBytes int64             `json:"max_object_bytes,omitempty"`
+	MaxOpenUploads int               `json:"max_open_uploads,omitempty"`
+	Transfer       []string          `json:"transfer,omitempty"`
+	NoOverwrite    bool              `json:"no_overwrite,omitempty"`
+	ForceHeaders   map[string]string `json:"force_headers,omitempty"`
 }
 
 // Token is what POST /_partway/tokens answers.
@@ -124,7 +129,7 @@ func (g *Gateway) call(ctx context.Context, method, path string, in, out any) er
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := g.client.Do(req)
+	resp, err := g.client().Do(req)
 	if err != nil {
 		return err
 	}

@@ -10,13 +10,17 @@ import (
 // Unauthenticated says that the answer was to a request that proved nobody, and so has no event.
 func (n *Tenant) Unauthenticated(requestID string) { n.unauthenticated[requestID] = true }
 
-// Check demands what holds after every test: each answer that the tap saw is exactly one event, nothing else is, and records,
-// events and storage tell the same story. Over TLS the tap sees no answers, and only the latter can be said.
+// Check demands what holds after every test: each answer that its taps saw is exactly one event, nothing else is, and records,
+// events and storage tell the same story. Over TLS they see no answers, and only the latter can be said.
 func (n *Tenant) Check(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	answers := n.Tap.RequestIDs()
+	var answers []string
+	for _, tap := range *n.taps {
+		tap.Cut()
+		answers = append(answers, tap.RequestIDs()...)
+	}
 	events, err := n.settled(ctx, answers)
 	if err != nil {
 		t.Error(err)

@@ -3,12 +3,10 @@ package harness
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -60,35 +58,27 @@ type Gateway struct {
 	Operator string // bearer
 	CA       string // PEM file of who signed its certificate; "" over http
 
-	client *http.Client
+	tls *tls.Config // nil over http
 }
 
 // Trust makes clients of a gateway that serves TLS trust this CA.
-func (g *Gateway) Trust(ca string) error {
-	b, err := os.ReadFile(ca)
-	if err != nil {
-		return err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(b) {
-		return fmt.Errorf("%s: no certificate", ca)
-	}
+func (g *Gateway) Trust(ca string) (err error) {
 	g.CA = ca
-	g.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
-	return nil
+	g.tls, err = trusting(ca)
+	return err
 }
 
 // Demo starts `partway demo` on free ports with its data in dir.
 func Demo(ctx context.Context, bin, dir string) (*Gateway, error) {
-	return startGateway(ctx, bin, dir, "demo", "--dir", filepath.Join(dir, "demo"), "--listen", "127.0.0.1:0")
+	return startGateway(ctx, bin, dir, nil, "demo", "--dir", filepath.Join(dir, "demo"), "--listen", "127.0.0.1:0")
 }
 
 // Serve starts `partway serve` with the config file, on a free port. Logs and ready file go to dir.
-func Serve(ctx context.Context, bin, dir, config string) (*Gateway, error) {
-	return startGateway(ctx, bin, dir, "serve", "--config", config, "--listen", "127.0.0.1:0")
+func Serve(ctx context.Context, bin, dir, config string, env []string) (*Gateway, error) {
+	return startGateway(ctx, bin, dir, env, "serve", "--config", config, "--listen", "127.0.0.1:0")
 }
 
-func startGateway(ctx context.Context, bin, dir string, args ...string) (*Gateway, error) {
+func startGateway(ctx context.Context, bin, dir string, env []string, args ...string) (*Gateway, error) {
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
 	ready := filepath.Join(dir, "ready.json")
@@ -96,12 +86,12 @@ func startGateway(ctx context.Context, bin, dir string, args ...string) (*Gatewa
 		return nil, err // a ready file of the run before would be taken for this one's
 	}
 	// A report of the race detector becomes the exit status, which Stop checks.
-	env := []string{"GORACE=halt_on_error=0 exitcode=66"}
+	env = append([]string{"GORACE=halt_on_error=0 exitcode=66"}, env...)
 	p, err := Start(filepath.Join(dir, "partway.log"), env, bin, append(args, "--ready-file", ready)...)
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{Process: p, client: http.DefaultClient}
+	g := &Gateway{Process: p}
 	err = Await(ctx, "ready file of partway "+args[0], p, func() bool {
 		b, err := os.ReadFile(ready)
 		return err == nil && json.Unmarshal(b, &g.Ready) == nil
@@ -126,7 +116,8 @@ func (g *Gateway) Addr() string {
 // Run runs another partway command to its end and returns stdout. The error carries stderr and exit status.
 func Run(ctx context.Context, env []string, bin string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, bin, args...)
-	cmd.Env = append(cleanEnv(), env...)
+	// A short-lived command need not wait a second for the reports of the race detector.
+	cmd.Env = append(append(cleanEnv(), "GORACE=atexit_sleep_ms=0 exitcode=66"), env...)
 	var stdout, stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -41,18 +42,24 @@ const (
 	StorageSecret = "storage-root-secret"
 )
 
-// StartVersitygw starts S3 storage over an empty directory of dir.
-func StartVersitygw(ctx context.Context, dir string) (*Server, error) {
+// StartVersitygw starts S3 storage over an empty directory of dir, with users of its own; over https with a certificate.
+func StartVersitygw(ctx context.Context, dir string, tls *Certificates) (*Server, error) {
 	bin, err := Tool("bin/versitygw")
 	if err != nil {
 		return nil, err
 	}
-	data := filepath.Join(dir, "objects")
-	if err := os.MkdirAll(data, 0o700); err != nil {
-		return nil, err
+	data, users := filepath.Join(dir, "objects"), filepath.Join(dir, "users")
+	for _, d := range []string{data, users} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	var secure []string
+	if tls != nil {
+		secure = []string{"--cert", tls.Cert, "--key", tls.Key}
 	}
 	return startServer(ctx, filepath.Join(dir, "versitygw.log"), func(addr string) (string, []string, []string) {
-		return bin, []string{"--port", addr, "-q", "posix", data},
+		return bin, append(append([]string{"--port", addr, "-q", "--iam-dir", users}, secure...), "posix", data),
 			[]string{"ROOT_ACCESS_KEY=" + StorageKey, "ROOT_SECRET_KEY=" + StorageSecret}
 	})
 }
@@ -106,12 +113,23 @@ func freeAddr() (string, error) {
 }
 
 // S3 is the SDK's client for an endpoint, path style, each request sent once.
-func S3(endpoint, region, accessKeyID, secret string) *s3.Client {
+func S3(endpoint, region, accessKeyID, secret string, more ...func(*s3.Options)) *s3.Client {
 	return s3.New(s3.Options{
 		BaseEndpoint:     aws.String(endpoint),
 		Region:           region,
 		Credentials:      credentials.NewStaticCredentialsProvider(accessKeyID, secret, ""),
 		UsePathStyle:     true,
 		RetryMaxAttempts: 1,
-	})
+	}, more...)
+}
+
+// storageClient is a client with storage's own credentials.
+func storageClient(endpoint string, tls *Certificates) (*s3.Client, error) {
+	if tls == nil {
+		return S3(endpoint, "us-east-1", StorageKey, StorageSecret), nil
+	}
+	config, err := trusting(tls.CA)
+	return S3(endpoint, "us-east-1", StorageKey, StorageSecret, func(o *s3.Options) {
+		o.HTTPClient = &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
+	}), err
 }

@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -35,7 +34,16 @@ type Stack struct {
 	// Between the gateway (and redirected clients) and its servers; nil in the demo, whose storage is its child.
 	ToStorage, ToMongo, ToRedis *Tap
 
+	env     []string // of the gateway
 	servers []*Server
+}
+
+// Setup says what a serve stands on. The zero value: embedded tracking, storage over http, no more configuration than that takes.
+type Setup struct {
+	Mongo      string        // which server takes MongoDB's place, with Redis beside it; "" for embedded tracking
+	Config     []string      // lines at the end of the config file
+	Backend    []string      // lines in the storage backend
+	StorageTLS *Certificates // of storage, which then speaks https
 }
 
 // NewDemo is `partway demo`: embedded tracking, its own storage.
@@ -50,34 +58,46 @@ func NewDemo(ctx context.Context, bin, dir string) (*Stack, error) {
 	}, nil
 }
 
-// NewServe is `partway serve` on versitygw, with MongoDB (one of the servers in MongoDB's place, by name) and
-// Redis, or with mongo "" on embedded tracking; each server behind a tap. Extra lines end the config file.
-func NewServe(ctx context.Context, bin, dir, mongo string, extra ...string) (s *Stack, err error) {
+// NewServe is `partway serve` on versitygw and what the setup says, each server behind a tap.
+func NewServe(ctx context.Context, bin, dir string, setup Setup) (s *Stack, err error) {
 	s = &Stack{Name: "embedded", Bin: bin, Dir: dir, Config: filepath.Join(dir, "config.yaml")}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Stop())
 		}
 	}()
-	if s.ToStorage, err = s.tapped(ctx, StartVersitygw); err != nil {
+	start := func(ctx context.Context, dir string) (*Server, error) {
+		return StartVersitygw(ctx, dir, setup.StorageTLS)
+	}
+	if s.ToStorage, err = s.tapped(ctx, start); err != nil {
 		return nil, err
 	}
-	endpoint := "http://" + s.ToStorage.Addr()
+	scheme := "http://"
+	if setup.StorageTLS != nil {
+		scheme = "https://"
+		s.env = []string{"SSL_CERT_FILE=" + setup.StorageTLS.CA}
+	}
 	config := []string{
 		"data_dir: " + filepath.Join(dir, "data"),
 		"storage:",
 		"  default: main",
 		"  buckets: {" + Bucket + ": main}",
 		"  backends:",
-		"    - {name: main, endpoint: \"" + endpoint + "\", region: us-east-1, path_style: true, exclusive: true,",
-		"       access_key_id: " + StorageKey + ", secret_access_key: " + StorageSecret + "}",
+		"    - name: main",
+		"      endpoint: " + scheme + s.ToStorage.Addr(),
+		"      access_key_id: " + StorageKey,
+		"      secret_access_key: " + StorageSecret,
+		"      exclusive: true",
 	}
-	if mongo != "" {
-		s.Name = mongo + "+redis"
+	for _, line := range setup.Backend {
+		config = append(config, "      "+line)
+	}
+	if setup.Mongo != "" {
+		s.Name = setup.Mongo + "+redis"
 		if s.ToRedis, err = s.tapped(ctx, StartRedis); err != nil {
 			return nil, err
 		}
-		if s.ToMongo, err = s.tapped(ctx, func(ctx context.Context, dir string) (*Server, error) { return StartMongo(ctx, dir, mongo) }); err != nil {
+		if s.ToMongo, err = s.tapped(ctx, func(ctx context.Context, dir string) (*Server, error) { return StartMongo(ctx, dir, setup.Mongo) }); err != nil {
 			return nil, err
 		}
 		keys, err := keys(dir)
@@ -89,11 +109,13 @@ func NewServe(ctx context.Context, bin, dir, mongo string, extra ...string) (s *
 			"mongodb: {uri: \"mongodb://"+s.ToMongo.Addr()+"/?directConnection=true\", database: partway}",
 			"redis: {url: \"redis://"+s.ToRedis.Addr()+"/0\"}")
 	}
-	config = append(config, extra...)
+	config = append(config, setup.Config...)
 	if err := os.WriteFile(s.Config, []byte(strings.Join(config, "\n")+"\n"), 0o600); err != nil {
 		return nil, err
 	}
-	s.Storage = S3("http://"+s.servers[0].Addr, "us-east-1", StorageKey, StorageSecret)
+	if s.Storage, err = storageClient(scheme+s.servers[0].Addr, setup.StorageTLS); err != nil {
+		return nil, err
+	}
 	if _, err := s.Storage.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String(Bucket)}); err != nil {
 		return nil, err
 	}
@@ -102,25 +124,33 @@ func NewServe(ctx context.Context, bin, dir, mongo string, extra ...string) (s *
 
 // keys makes the keys that gateways on one MongoDB share, and the lines of configuration that name them.
 func keys(dir string) ([]string, error) {
+	signing, err := SigningKey(dir, "one")
+	return []string{
+		"auth:",
+		"  signing_keys: [{kid: one, file: " + signing + ", active: true}]",
+		"  master_keys: [{version: 1, secret: \"" + MasterKey() + "\", active: true}]",
+	}, err
+}
+
+// SigningKey makes a key for auth.signing_keys and returns its file.
+func SigningKey(dir, kid string) (string, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	file := filepath.Join(dir, "signing.pem")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
-		return nil, err
-	}
+	file := filepath.Join(dir, "signing-"+kid+".pem")
+	return file, writePEM(file, "PRIVATE KEY", der)
+}
+
+// MasterKey makes a secret for auth.master_keys.
+func MasterKey() string {
 	secret := make([]byte, 32)
 	rand.Read(secret)
-	return []string{
-		"auth:",
-		"  signing_keys: [{kid: one, file: " + file + ", active: true}]",
-		"  master_keys: [{version: 1, secret: \"" + base64.StdEncoding.EncodeToString(secret) + "\", active: true}]",
-	}, nil
+	return base64.StdEncoding.EncodeToString(secret)
 }
 
 // StartGateway starts the gateway (again) on the stack's config.
@@ -134,12 +164,30 @@ func (s *Stack) StartGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g, err := Serve(ctx, s.Bin, s.Dir, s.Config)
+	g, err := Serve(ctx, s.Bin, s.Dir, s.Config, s.env)
 	if err != nil {
 		return err
 	}
 	s.Gateway, g.Operator = g, strings.TrimSpace(bearer)
 	return nil
+}
+
+// Second starts another gateway, with a directory of its own, on the same MongoDB, Redis and storage. It is stopped before s.
+func (s *Stack) Second(ctx context.Context) (*Stack, error) {
+	dir := filepath.Join(s.Dir, "second")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	config, err := os.ReadFile(s.Config)
+	if err != nil {
+		return nil, err
+	}
+	second := &Stack{Name: s.Name, Bin: s.Bin, Dir: dir, Config: filepath.Join(dir, "config.yaml"), Storage: s.Storage, env: s.env}
+	own := strings.Replace(string(config), "data_dir: "+s.Dir, "data_dir: "+dir, 1)
+	if err := os.WriteFile(second.Config, []byte(own), 0o600); err != nil {
+		return nil, err
+	}
+	return second, second.StartGateway(ctx)
 }
 
 func (s *Stack) tapped(ctx context.Context, start func(context.Context, string) (*Server, error)) (*Tap, error) {

@@ -21,17 +21,21 @@ type Tenant struct {
 	Tap          *Tap
 	Endpoint     string // by way of the tap
 
+	taps            *[]*Tap         // all that lead to its gateways
 	unauthenticated map[string]bool // request ids
 }
 
 var tenants atomic.Int64
 
-// NewTenant makes a tenant that may do everything under its prefix.
-func (s *Stack) NewTenant(t testing.TB) *Tenant {
+// NewTenant makes a tenant that may do everything under its prefix, but for what limits take away.
+func (s *Stack) NewTenant(t testing.TB, limits ...func(*Scope)) *Tenant {
 	t.Helper()
-	n := &Tenant{Stack: s, Name: fmt.Sprintf("tenant-%d", tenants.Add(1)), unauthenticated: map[string]bool{}}
+	n := &Tenant{Stack: s, Name: fmt.Sprintf("tenant-%d", tenants.Add(1)), taps: new([]*Tap), unauthenticated: map[string]bool{}}
 	n.Prefix = n.Name + "/"
 	scope := Scope{Bucket: Bucket, Prefix: n.Prefix, Actions: []string{"s3:*"}}
+	for _, limit := range limits {
+		limit(&scope)
+	}
 	key, err := s.Gateway.Issue(t.Context(), n.Name, "key", time.Hour, scope)
 	if err != nil {
 		t.Fatal(err)
@@ -41,21 +45,32 @@ func (s *Stack) NewTenant(t testing.TB) *Tenant {
 		t.Fatal(err)
 	}
 	n.Keys, n.Bearer = key.Keys, bearer.Bearer
-	if n.Tap, err = NewTap(s.Gateway.Addr()); err != nil {
-		t.Fatal(err)
-	}
-	// "localhost", because a redirect is refused to the host that the client used, and storage is 127.0.0.1.
-	n.Endpoint = "http://localhost:" + n.Tap.Port()
-	if s.Gateway.CA != "" {
-		n.Endpoint = "https://localhost:" + n.Tap.Port()
-	}
+	n = n.At(t, s)
 	t.Cleanup(func() {
-		n.Tap.Cut()
 		if !t.Failed() {
 			n.Check(t)
 		}
 	})
 	return n
+}
+
+// At is the same tenant by way of another gateway, with a tap of its own.
+func (n *Tenant) At(t testing.TB, s *Stack) *Tenant {
+	t.Helper()
+	tap, err := NewTap(s.Gateway.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tap.Cut)
+	*n.taps = append(*n.taps, tap)
+	there := *n
+	there.Stack, there.Tap = s, tap
+	// "localhost", because a redirect is refused to the host that the client used, and storage is 127.0.0.1.
+	there.Endpoint = "http://localhost:" + tap.Port()
+	if s.Gateway.CA != "" {
+		there.Endpoint = "https://localhost:" + tap.Port()
+	}
+	return &there
 }
 
 // Env for AWS tools: the tenant's keys and endpoint, and nothing of the machine's own configuration.
