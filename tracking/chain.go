@@ -8,23 +8,14 @@ import (
 	"fmt"
 )
 
-// Seal sets b.MAC, from b.Prev and b.Events. The events must carry their times in whole milliseconds and strings of valid
-// UTF-8, as the Writer's do: then a store gives back what makes the same JSON, and so the same MAC.
+// macOf is the MAC of b.Prev and b.Events. The events carry their times in whole milliseconds and strings of valid UTF-8, as the
+// Writer makes them: then a store gives back what makes the same JSON, and so the same MAC.
 //
 // The MAC covers the batch's own Writer, Seq and Time through the events, each of which repeats them.
-func Seal(b *Batch, key []byte) error {
-	mac, err := seal(b, key)
-	if err != nil {
-		return fmt.Errorf("seal batch %d of writer %s: %w", b.Seq, b.Writer, err)
-	}
-	b.MAC = mac
-	return nil
-}
-
-func seal(b *Batch, key []byte) ([]byte, error) {
+func macOf(b *Batch, key []byte) ([]byte, error) {
 	events, err := json.Marshal(b.Events)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("seal batch %d of writer %s: %w", b.Seq, b.Writer, err)
 	}
 	mac := hmac.New(sha256.New, key)
 	mac.Write(b.Prev)
@@ -76,7 +67,7 @@ func VerifyChain(batches []Batch, key []byte) error {
 			}
 			return &ChainError{b.Writer, want, FaultMissing}
 		}
-		if mac, err := seal(b, key); err != nil || !hmac.Equal(mac, b.MAC) || !bytes.Equal(b.Prev, end.mac) || !consistent(b) {
+		if mac, err := macOf(b, key); err != nil || !hmac.Equal(mac, b.MAC) || !bytes.Equal(b.Prev, end.mac) || !consistent(b) {
 			return &ChainError{b.Writer, b.Seq, FaultEdited}
 		}
 		ends[b.Writer] = link{b.Seq, b.MAC}

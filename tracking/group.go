@@ -106,16 +106,16 @@ func (w *Writer) ready(g *group) bool {
 // store seals g's events, stores the batch and tells the callers. If it can be stored nowhere it is w.stuck.
 func (w *Writer) store(g *group) {
 	b := w.batch(g)
-	if err := Seal(b, w.c.ChainKey); err != nil {
+	mac, err := macOf(b, w.c.ChainKey)
+	if err != nil {
 		w.seq--
 		w.queued.Add(-int64(len(g.entries)))
 		w.c.Log.Error("audit events lost", "events", len(g.entries), "error", err)
 		g.release(fmt.Errorf("record event: %w", err))
 		return
 	}
-	w.prev = b.MAC
-	err := w.put(b)
-	if err != nil {
+	b.MAC, w.prev = mac, mac
+	if err := w.put(b); err != nil {
 		w.stuck = b
 		w.c.Log.Error("audit events can be stored nowhere; requests are refused until they can", "error", err)
 		g.release(fmt.Errorf("record event: %w: %w", ErrUnavailable, err))

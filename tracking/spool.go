@@ -13,8 +13,8 @@ import (
 	"partway/tracking/internal/boltfile"
 )
 
-// SpoolFile is the name of the spool in WriterConfig.SpoolDir.
-const SpoolFile = "spool.db"
+// spoolFile is the name of the spool in WriterConfig.SpoolDir.
+const spoolFile = "spool.db"
 
 var (
 	errSpoolFull = errors.New("spool is full")
@@ -29,7 +29,7 @@ type spool struct {
 }
 
 func openSpool(dir string, max int64) (*spool, error) {
-	db, err := boltfile.Open(filepath.Join(dir, SpoolFile), spooled)
+	db, err := boltfile.Open(filepath.Join(dir, spoolFile), spooled)
 	if err != nil {
 		return nil, err
 	}

@@ -259,7 +259,7 @@ func TestNewWriterChecksItsConfig(t *testing.T) {
 		{"no key", "no chain key", WriterConfig{Trail: new(fakeTrail)}},
 		{"no spool size", "needs a size", WriterConfig{Trail: new(fakeTrail), ChainKey: chainKey, SpoolDir: t.TempDir()}},
 		{
-			"a spool in use", fmt.Sprintf("%s: another partway process uses it", filepath.Join(dir, SpoolFile)),
+			"a spool in use", fmt.Sprintf("%s: another partway process uses it", filepath.Join(dir, spoolFile)),
 			WriterConfig{Trail: new(fakeTrail), ChainKey: chainKey, SpoolDir: dir, SpoolMax: 1 << 20},
 		},
 	} {

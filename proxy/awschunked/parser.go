@@ -39,7 +39,7 @@ type parser struct {
 	sha       hash.Hash // of the chunk's data; nil for the unsigned form
 	signature string    // of the chunk
 
-	value         string // of the trailer
+	value         string // of the trailer; whole at io.EOF
 	seenTrailer   bool
 	seenSignature bool
 	skippedEmpty  bool // the one that minio-go puts before x-amz-trailer-signature, or after the end
@@ -53,9 +53,6 @@ func newParser(o Options) parser {
 	}
 	return p
 }
-
-// Trailer is the value of the declared trailer, known at io.EOF.
-func (p *parser) Trailer() string { return p.value }
 
 func (p *parser) done() bool { return p.state == stateDone }
 

@@ -27,9 +27,6 @@ func Reframe(r io.Reader, o Options) *Reframer {
 	return f
 }
 
-// Trailer is the value of the declared trailer, known at io.EOF.
-func (f *Reframer) Trailer() string { return f.data.Trailer() }
-
 // ReframedLength is the number of bytes that a Reframer delivers for a body of that decoded length and trailer name; -1
 // if the length of the trailer's value is not known beforehand, because its algorithm is not.
 func ReframedLength(length int64, trailer string) int64 {
@@ -58,7 +55,7 @@ func (f *Reframer) Read(b []byte) (int, error) {
 		switch {
 		case err == io.EOF: //nolint:errorlint // an error that wraps io.EOF is an error
 			name := f.data.o.Trailer
-			if want := checksumLength(name); want >= 0 && len(f.Trailer()) != want {
+			if want := checksumLength(name); want >= 0 && len(f.data.value) != want {
 				f.err = fmt.Errorf("%w: %s is not of its length", ErrChecksum, name)
 				return 0, f.err
 			}
@@ -96,7 +93,7 @@ func (f *Reframer) end(closeChunk bool) {
 	}
 	f.framing = append(f.framing, "0\r\n"...)
 	if name := f.data.o.Trailer; name != "" {
-		f.framing = append(append(append(append(f.framing, name...), ':'), f.data.Trailer()...), "\r\n"...)
+		f.framing = append(append(append(append(f.framing, name...), ':'), f.data.value...), "\r\n"...)
 	}
 	f.framing = append(f.framing, "\r\n"...)
 	f.err = io.EOF

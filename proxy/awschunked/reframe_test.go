@@ -24,8 +24,8 @@ func TestReframe(t *testing.T) {
 				if err != nil || !bytes.Equal(got, want) {
 					t.Fatalf("%d bytes, %s, %s: %d bytes, want %d; %v", size, name, split, len(got), len(want), err)
 				}
-				if name+":"+f.Trailer() != trailer {
-					t.Fatalf("trailer %q, want %s", f.Trailer(), trailer)
+				if name+":"+f.data.value != trailer {
+					t.Fatalf("trailer %q, want %s", f.data.value, trailer)
 				}
 			}
 			if n := ReframedLength(int64(size), strings.ToUpper(name)); n != int64(len(want)) {
