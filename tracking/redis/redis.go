@@ -1,14 +1,15 @@
-// Package redis keeps the hot sessions in Redis, where all gateways share them.
+// Package redis keeps the hot sessions and the tenants' rates in Redis, where all gateways share them.
 //
-// Each call is one script (ledger.lua and the step's own), so it is one atomic step and one round trip, whose cost does
-// not grow with the parts of the upload; Session alone reads them all. An upload has two keys, hash-tagged by its id so
-// that a cluster keeps them together:
+// Each call is one script (rate.lua; else ledger.lua and the step's own), so it is one atomic step and one round trip, whose
+// cost does not grow with the parts of the upload; Session alone reads them all. An upload has two keys, hash-tagged by its
+// id so that a cluster keeps them together, and a tenant has one:
 //
-//	partway:{ID}:session   its state, its sum and a line per part
-//	partway:{ID}:grants    the parts that lapse if they do not land
+//	partway:{ID}:session    its state, its sum and a line per part
+//	partway:{ID}:grants     the parts that lapse if they do not land
+//	partway:{TENANT}:rate   when its next request is due
 //
-// Everything here may vanish: callers go on without it. So a call is bounded tightly and tried twice at most; repeating
-// one changes nothing.
+// Everything here may vanish: callers go on without it. So a call is bounded tightly and tried twice at most. Repeating one
+// changes nothing in a session; in a rate it may count a request twice, when a connection broke.
 package redis
 
 import (
