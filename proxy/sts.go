@@ -84,7 +84,9 @@ func (g *Gateway) assumeRole(ctx context.Context, r *Request, form url.Values) (
 	if err != nil {
 		return nil, err
 	}
-	r.provedAs(who.Identity)
+	if err := g.proved(ctx, r, who.Identity); err != nil {
+		return nil, err
+	}
 	grant, err := ask.Grant(who)
 	if err != nil {
 		return nil, err
@@ -101,12 +103,14 @@ func (g *Gateway) assumeRole(ctx context.Context, r *Request, form url.Values) (
 }
 
 // callerIdentity says whose key signed the request: "GetCallerIdentity", STS API Reference.
-func (g *Gateway) callerIdentity(_ context.Context, r *Request, form url.Values) (*Response, error) {
+func (g *Gateway) callerIdentity(ctx context.Context, r *Request, form url.Values) (*Response, error) {
 	id, err := g.Verifier.AuthenticateSTS(r.toProve(), r.Body, g.Now())
 	if err != nil {
 		return nil, err
 	}
-	r.provedAs(id)
+	if err := g.proved(ctx, r, id); err != nil {
+		return nil, err
+	}
 	if err := auth.CheckGetCallerIdentity(form); err != nil {
 		return nil, err
 	}
@@ -117,8 +121,9 @@ func (r *Request) toProve() *auth.Request {
 	return &auth.Request{Method: r.Method, Path: r.Path, Query: r.RawQuery, Headers: r.Head.Headers}
 }
 
-// provedAs has the request audited under the name of who asked.
-func (r *Request) provedAs(id *auth.Identity) {
+// proved has the request audited under the name of who asked, and admits it.
+func (g *Gateway) proved(ctx context.Context, r *Request, id *auth.Identity) error {
 	r.Identity = id
 	r.Event.Tenant, r.Event.Subject, r.Event.TokenID = id.Tenant, id.Subject, id.TokenID
+	return g.admit(ctx, r)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"partway/auth"
 	"partway/cmd/partway/config"
@@ -43,12 +44,17 @@ func newAuthority(c *config.Config) (*authority, error) {
 	return a, nil
 }
 
-// watchRevocations returns a verifier that has read the revocations and goes on reading them until the server is closed.
-func (s *server) watchRevocations() (*auth.Verifier, error) {
+// newVerifier returns a verifier that has read the revocations and goes on reading them, and the keys of foreign issuers, until
+// the server is closed.
+func (s *server) newVerifier() (*auth.Verifier, error) {
+	foreign, err := auth.NewForeign(auth.ForeignConfig{Issuers: s.config.Auth.ForeignIssuers(), Roles: s.config.Auth.ForeignRoles(), Log: s.log})
+	if err != nil {
+		return nil, err
+	}
 	verifier, err := auth.NewVerifier(auth.VerifierConfig{
 		Issuer: s.config.Auth.Issuer, Audience: s.config.Auth.Audience, Region: s.config.Server.Region,
 		SigningKeys: s.authority.keys.Signing, MasterKeys: s.authority.keys.Master,
-		Revocations: revocationsOf(s.store), Log: s.log,
+		Revocations: revocationsOf(s.store), Foreign: foreign, Log: s.log,
 	})
 	if err != nil {
 		return nil, err
@@ -58,14 +64,12 @@ func (s *server) watchRevocations() (*auth.Verifier, error) {
 		cancel()
 		return nil, err
 	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		verifier.Watch(ctx)
-	}()
+	var watching sync.WaitGroup
+	watching.Go(func() { verifier.Watch(ctx) })
+	watching.Go(func() { foreign.Watch(ctx) })
 	s.closers.add(func() error {
 		cancel()
-		<-ended
+		watching.Wait()
 		return nil
 	})
 	return verifier, nil

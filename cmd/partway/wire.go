@@ -69,7 +69,7 @@ func (s *server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	verifier, err := s.watchRevocations()
+	verifier, err := s.newVerifier()
 	if err != nil {
 		return err
 	}

@@ -48,8 +48,8 @@ type Auth struct {
 	Audience    string       `yaml:"audience"`
 	SigningKeys []SigningKey `yaml:"signing_keys"`
 	MasterKeys  []MasterKey  `yaml:"master_keys"`
-	Issuers     []string     `yaml:"issuers"`
-	Roles       []string     `yaml:"roles"`
+	Issuers     []Issuer     `yaml:"issuers"`
+	Roles       []Role       `yaml:"roles"`
 }
 
 // SigningKey signs tokens if active and verifies them in any case. File is a PEM of an Ed25519 private key (PKCS #8).

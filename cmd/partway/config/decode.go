@@ -135,6 +135,9 @@ func wanted(t reflect.Type) string {
 	if t == reflect.TypeFor[Duration]() {
 		return "a duration such as 30s or 5m"
 	}
+	if t == reflect.TypeFor[Texts]() {
+		return "text or a list of texts"
+	}
 	switch t.Kind() {
 	case reflect.Bool:
 		return "true or false"

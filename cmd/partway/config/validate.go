@@ -46,6 +46,7 @@ func (c *Config) validate(o *origin) error {
 	k := &check{origin: o}
 	c.checkServer(k)
 	c.checkAuth(k)
+	c.checkForeign(k)
 	c.checkStorage(k)
 	c.checkStores(k)
 	c.checkTransfers(k)
@@ -227,8 +228,6 @@ func (c *Config) checkUnserved(k *check) {
 		key        string
 		value, own any
 	}{
-		{"auth.issuers", c.Auth.Issuers, d.Auth.Issuers},
-		{"auth.roles", c.Auth.Roles, d.Auth.Roles},
 		{"sweep.interval", c.Sweep.Interval, d.Sweep.Interval},
 		{"resume.enabled", c.Resume.Enabled, d.Resume.Enabled},
 		{"resume.window", c.Resume.Window, d.Resume.Window},
