@@ -53,7 +53,7 @@ func newRoot() (root *cobra.Command, begun *bool) {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		PersistentPreRun:  func(*cobra.Command, []string) { *begun = true },
 	}
-	root.AddCommand(newServe(), newDemo(), newStorageChild(), newToken(), newUploads(), newAudit())
+	root.AddCommand(newServe(), newDemo(), newStorageChild(), newToken(), newUploads(), newAudit(), newDoctor())
 	return root, begun
 }
 

@@ -1,0 +1,96 @@
+// Package doctor finds out whether a storage keeps what Partway promises on top of it, by trying.
+//
+// One Storage is examined in this order, and what a step needs of those before it is checked there:
+//
+//   - reach.go: it answers; its clock agrees with ours.
+//   - bucket.go: the bucket is there, and the gateway's credentials may do what the gateway does.
+//   - payload.go: which forms of a body it takes, and whether it verifies them.
+//   - identity.go: what the identity that signs uploads can do beside uploading.
+//   - attack.go: what the holder of a signed URL gets by adding to the request: another object's bytes, an ACL, metadata, tags.
+//
+// It writes and reads objects of its own alone, under a random prefix, and takes them away again however it ends (own.go).
+package doctor
+
+import (
+	"context"
+	"time"
+
+	"partway/proxy/storage"
+)
+
+// Status of a Check.
+type Status string
+
+// The statuses. Warn is for what works as configured and could be safer; it fails no run.
+const (
+	OK   Status = "ok"
+	Warn Status = "warn"
+	Fail Status = "FAIL"
+)
+
+// Check is one thing that was tried.
+type Check struct {
+	Status Status `json:"status"`
+	About  string `json:"about"` // a backend, or "BACKEND/BUCKET"
+	Name   string `json:"check"`
+	Seen   string `json:"seen"`
+	Do     string `json:"do,omitempty"` // "" where nothing is to be done
+}
+
+// Storage is what to examine.
+type Storage struct {
+	Backend  *storage.Backend
+	Endpoint string   // to show
+	Buckets  []string // each is examined; one at least
+	Prefix   string   // of the test objects, before their random one; "" or ending in "/"
+	URLTTL   time.Duration
+
+	OwnPutIdentity bool // presign_put is configured
+	Role           bool // and assumes a role for each prefix
+}
+
+// requestTimeout bounds each request.
+const requestTimeout = 15 * time.Second
+
+// Examine tries everything and hands each Check to report, in order. A canceled ctx ends it early, with what it made taken away.
+func (s *Storage) Examine(ctx context.Context, report func(Check)) {
+	if !s.reach(ctx, report) {
+		return
+	}
+	for i, bucket := range s.Buckets {
+		s.bucket(ctx, bucket, i == 0, report)
+	}
+}
+
+// bucket examines one bucket. The forms of a body are the server's and are tried in the first alone.
+func (s *Storage) bucket(ctx context.Context, bucket string, first bool, report func(Check)) {
+	x := &examination{Storage: s, bucket: bucket, report: report}
+	x.own = newOwn(x)
+	if !x.isThere(ctx) {
+		return
+	}
+	defer x.own.remove(context.WithoutCancel(ctx))
+	if !x.controls(ctx) {
+		return
+	}
+	if first {
+		x.payloads(ctx)
+	}
+	if !x.puts(ctx) {
+		return
+	}
+	x.putsOnly(ctx)
+	x.attacks(ctx)
+}
+
+// examination is of one bucket.
+type examination struct {
+	*Storage
+	bucket string
+	own    *own
+	report func(Check)
+}
+
+func (x *examination) say(s Status, name, seen, do string) {
+	x.report(Check{s, x.Backend.Name() + "/" + x.bucket, name, seen, do})
+}

@@ -1,0 +1,107 @@
+//go:build servers
+
+package doctor
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"partway/proxy/storage"
+)
+
+// start runs a server of .deps/bin on a free port until the test ends, and returns its endpoint, with a bucket "uploads".
+func start(t *testing.T, name string, arguments func(address string) []string, environment ...string) (endpoint string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	program, err := filepath.Abs(filepath.Join("..", "..", "..", ".deps", "bin", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, arguments(address)...)
+	cmd.Env = append(os.Environ(), append(environment, "AWS_CA_BUNDLE=")...)
+	var log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("%v: `make deps` installs it", err)
+	}
+	exited := make(chan struct{})
+	go func() { cmd.Wait(); close(exited) }()
+	t.Cleanup(func() { cmd.Process.Kill(); <-exited })
+
+	b, err := storage.New(storage.Config{Name: "main", Endpoint: "http://" + address, Region: "us-east-1", PathStyle: true,
+		Credentials: storage.Credentials{AccessKeyID: "ROOT-ID", SecretAccessKey: "root-secret"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for again := time.NewTicker(20 * time.Millisecond); b.CreateBucket(ctx, "uploads") != nil; {
+		select {
+		case <-exited:
+			t.Fatalf("%s ended: %s", name, &log)
+		case <-ctx.Done():
+			t.Fatalf("%s does not answer: %s", name, &log)
+		case <-again.C:
+		}
+	}
+	return "http://" + address
+}
+
+func startMinIO(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	return start(t, "minio", func(address string) []string { return []string{"server", "--quiet", "--address", address, dir} },
+		"MINIO_ROOT_USER=ROOT-ID", "MINIO_ROOT_PASSWORD=root-secret", "MINIO_BROWSER=off")
+}
+
+func startVersitygw(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	return start(t, "versitygw", func(address string) []string { return []string{"--port", address, "-q", "posix", dir} },
+		"ROOT_ACCESS_KEY=ROOT-ID", "ROOT_SECRET_KEY=root-secret")
+}
+
+// What real servers do, and that a role closes what it must.
+func TestServers(t *testing.T) {
+	alone := func(s *Storage, c *storage.Config) { s.OwnPutIdentity, c.PresignPut = false, nil }
+	role := func(s *Storage, c *storage.Config) {
+		s.Role = true
+		c.PresignPut, c.PutRole = &c.Credentials, &storage.Role{ARN: "arn:aws:iam::1:role/put"}
+	}
+	const outside = "upload outside the tenant's prefix"
+	for _, c := range []struct {
+		name   string
+		start  func(*testing.T) string
+		change func(*Storage, *storage.Config)
+		want   map[string]Status // beside OK
+	}{
+		{"MinIO, one identity", startMinIO, alone, map[string]Status{"put identity only puts": Warn, copyPart: Fail, copyObject: Fail, "unsigned x-amz-tagging": Warn}},
+		{"MinIO, a role", startMinIO, role, map[string]Status{outside: OK, "unsigned x-amz-tagging": Warn}},
+		{"versitygw, one identity", startVersitygw, alone, map[string]Status{"put identity only puts": Warn}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := examine(t, t.Context(), c.start(t), c.change)
+			want := map[string]Status{}
+			for _, name := range all {
+				want[name] = OK
+			}
+			maps.Copy(want, c.want)
+			if !maps.Equal(got.status, want) {
+				t.Errorf("said\n%s\nwant %v", table(got.checks), want)
+			}
+		})
+	}
+}
