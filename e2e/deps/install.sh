@@ -7,6 +7,7 @@ unset AWS_CA_BUNDLE
 top=$(cd "$(dirname "$0")/../.." && pwd)
 deps=$top/.deps
 versitygw=v1.8.0
+minio=v0.0.0-20260212201848-7aac2a2c5b7c # its last commit
 pip_packages=(awscli==1.45.11 boto3==1.43.11)
 
 say() { printf 'deps: %s\n' "$*"; }
@@ -41,6 +42,12 @@ if ! [ -x "$deps/bin/versitygw" ] || ! [ -e "$deps/bin/.versitygw-$versitygw" ];
   say "versitygw $versitygw into .deps/bin (S3 storage for the tests)"
   GOBIN=$deps/bin CGO_ENABLED=0 GOFLAGS= go install "github.com/versity/versitygw/cmd/versitygw@$versitygw"
   rm -f "$deps"/bin/.versitygw-* && touch "$deps/bin/.versitygw-$versitygw"
+fi
+
+if ! [ -x "$deps/bin/minio" ] || ! [ -e "$deps/bin/.minio-$minio" ]; then
+  say "minio $minio into .deps/bin (S3 storage with STS for the tests, AGPL: only ever a process of its own; builds for minutes)"
+  GOBIN=$deps/bin CGO_ENABLED=0 GOFLAGS= go install -ldflags '-s -w' "github.com/minio/minio@$minio"
+  rm -f "$deps"/bin/.minio-* && touch "$deps/bin/.minio-$minio"
 fi
 
 stamp=$deps/venv/.installed
