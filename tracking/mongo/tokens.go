@@ -94,13 +94,18 @@ func (s *Store) Thaw(ctx context.Context, tenant string) error {
 
 // putRevocation inserts d or moves the times of the one that is there forward, never back.
 func (s *Store) putRevocation(ctx context.Context, d *revocationDocument) error {
-	_, err := s.revocations.InsertOne(ctx, d)
-	if err = failed("revoke "+d.ID, err); !errors.Is(err, tracking.ErrExists) {
-		return err
-	}
 	forward := bson.D{{Key: "$max", Value: bson.D{{Key: "at", Value: d.At}, {Key: "expires_at", Value: d.ExpiresAt}}}}
-	_, err = s.revocations.UpdateOne(ctx, bson.D{{Key: "_id", Value: d.ID}}, forward)
-	return failed("revoke "+d.ID+" again", err)
+	for {
+		_, err := s.revocations.InsertOne(ctx, d)
+		if err = failed("revoke "+d.ID, err); !errors.Is(err, tracking.ErrExists) {
+			return err
+		}
+		r, err := s.revocations.UpdateOne(ctx, bson.D{{Key: "_id", Value: d.ID}}, forward)
+		if err != nil || r.MatchedCount == 1 {
+			return failed("revoke "+d.ID+" again", err)
+		}
+		// It was there and is gone: expired, and removed by the TTL index this moment.
+	}
 }
 
 // Revocations implements tracking.Tokens. The TTL index removes the expired ones about once a minute, the query at once.
