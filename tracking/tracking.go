@@ -148,7 +148,8 @@ type Uploads interface {
 }
 
 // Event is one line of the audit trail: what was asked, by whom, by which road, with what outcome. Never a secret, a
-// signature or a URL.
+// signature or a URL. The chain's MAC is over its JSON: a new field is omitempty and none is renamed or moved, or stored batches
+// verify no more.
 type Event struct {
 	ID            string    `json:"id" bson:"id"`             // writer-seq-index, given by the Writer
 	Time          time.Time `json:"time" bson:"time"`         // when the outcome was recorded; UTC, milliseconds; given by the Writer
