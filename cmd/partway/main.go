@@ -2,7 +2,8 @@
 //
 // serve and demo run a gateway: they are the only place that reads files and environment and puts the parts together
 // (wire.go). token, uploads and audit are HTTP clients of a running one (client.go), because the embedded store
-// belongs to the gateway that has it open; token issue --offline works on the configured keys alone.
+// belongs to the gateway that has it open; token issue --offline works on the configured keys alone. doctor reads the
+// configuration as serve does and examines what it names, beside a running gateway.
 //
 // It exits with 0 when all went well, 1 when something failed, 2 when the command line or the configuration is wrong.
 package main
