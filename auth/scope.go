@@ -28,8 +28,8 @@ const (
 // prefix. Every other action on the bucket itself changes or shows what belongs to its other tenants.
 var namesOnly = []string{"s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads", "s3:GetBucketLocation"}
 
-// Authorize returns the first scope that allows the action on bucket and key (decoded; "" for actions on the bucket
-// itself), else an error that wraps ErrAccessDenied and names what the token does allow. ErrBadKey and ErrKeyTooLong
+// Authorize returns the scope that allows the action on bucket and key (decoded; "" for actions on the bucket itself), the one with the
+// longest prefix where there are several, so that the limits of a narrow one hold inside a wide one; else an error that wraps ErrAccessDenied and names what the token does allow. ErrBadKey and ErrKeyTooLong
 // come first, from ValidKey.
 //
 // An action on the bucket itself needs a scope on the whole bucket, except for lists and GetBucketLocation.
@@ -39,14 +39,18 @@ func (id *Identity) Authorize(action, bucket, key string) (*Scope, error) {
 			return nil, err
 		}
 	}
+	var found *Scope
 	for i := range id.Scopes {
 		s := &id.Scopes[i]
-		if !id.allows(s, action, bucket) {
+		if !id.allows(s, action, bucket) || found != nil && len(s.KeyPrefix()) <= len(found.KeyPrefix()) {
 			continue
 		}
 		if strings.HasPrefix(key, s.KeyPrefix()) || key == "" && slices.Contains(namesOnly, action) {
-			return s, nil
+			found = s
 		}
+	}
+	if found != nil {
+		return found, nil
 	}
 	return nil, fmt.Errorf("%w: %s is not allowed here; this token allows %s", ErrAccessDenied, action, id.summary())
 }

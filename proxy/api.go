@@ -139,8 +139,22 @@ type readiness struct {
 	Parts  map[string]string `json:"parts"`
 }
 
-// readiness asks every part at once; each has two seconds.
+// readyLife is how long an answer about readiness is given again: the path is open, and every probe costs the parts a request.
+const readyLife = time.Second
+
+// readiness answers from the last probe if that was just now. Those who ask meanwhile wait for the one that is under way.
 func (g *Gateway) readiness(ctx context.Context) (int, readiness) {
+	g.ready.Lock()
+	defer g.ready.Unlock()
+	if now := g.Now(); now.Sub(g.ready.at) >= readyLife {
+		g.ready.status, g.ready.body = g.probe(ctx)
+		g.ready.at = now
+	}
+	return g.ready.status, g.ready.body
+}
+
+// probe asks every part at once; each has two seconds.
+func (g *Gateway) probe(ctx context.Context) (int, readiness) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	type result struct {

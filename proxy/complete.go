@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"partway/proxy/storage"
@@ -119,8 +121,13 @@ func (g *Gateway) atWork(u *tracking.Upload) bool {
 
 // begin moves an open upload to completing, if the parts that the list names are within the token's limit.
 func (g *Gateway) begin(ctx context.Context, c *completion, held []storage.Part) error {
-	if limit := tightest(c.u.MaxBytes, c.r.Scope.MaxObjectBytes); limit > 0 && c.sum(held) > limit {
-		return overLimit(limit)
+	if limit := tightest(c.u.MaxBytes, c.r.Scope.MaxObjectBytes); limit > 0 {
+		if !c.holds(held) {
+			return errInvalidPart // its size is not the one that was counted
+		}
+		if c.sum(held) > limit {
+			return overLimit(limit)
+		}
 	}
 	c.u.Completion = &tracking.Completion{ListHash: c.hash, Started: g.Now().UTC().Truncate(time.Millisecond)}
 	if err := g.move(ctx, c.u, tracking.StateCompleting); err != nil {
@@ -317,6 +324,15 @@ func (c *completion) sum(held []storage.Part) int64 {
 		sum += size[p.PartNumber]
 	}
 	return sum
+}
+
+// holds reports whether storage holds every part of the list with the ETag that the list says.
+func (c *completion) holds(held []storage.Part) bool {
+	etag := make(map[int]string, len(held))
+	for _, p := range held {
+		etag[p.Number] = strings.Trim(p.ETag, `"`)
+	}
+	return !slices.ContainsFunc(c.parts, func(p listedPart) bool { return etag[p.PartNumber] != strings.Trim(p.ETag, `"`) })
 }
 
 // listHash names what a Complete asks for: its list, and the headers that shape the object.

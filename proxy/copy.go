@@ -25,10 +25,46 @@ func (g *Gateway) copyObject(ctx context.Context, r *Request) (*Response, error)
 	if err != nil {
 		return nil, err
 	}
+	if r.HasHeader("x-amz-copy-source-range") {
+		return nil, errInvalidArgument.saying("x-amz-copy-source-range is for parts.")
+	}
+	if err := g.mayCopy(ctx, r, b); err != nil {
+		return nil, err
+	}
 	c := r.copyCall(src)
 	r.force(c)
 	r.refuseOverwrite(c)
-	return g.forward(ctx, b, c, nil)
+	return g.copyOn(ctx, b, c)
+}
+
+// mayCopy holds a copy to what its token asks of every object. Some storage overlooks If-None-Match on copies, so the destination is looked at
+// (two copies at one instant may both pass); and a copy keeps the metadata of its source, whatever headers are forced.
+func (g *Gateway) mayCopy(ctx context.Context, r *Request, b *storage.Backend) error {
+	for name := range r.Scope.ForceHeaders {
+		if name = strings.ToLower(name); name != "x-amz-storage-class" && !strings.HasPrefix(name, "x-amz-server-side-encryption") {
+			return errAccessDenied.saying("Your token forces the header " + name + ", which a copy would not take.")
+		}
+	}
+	if !r.Scope.NoOverwrite {
+		return nil
+	}
+	_, err := b.HeadObject(ctx, r.Bucket, r.Key, "")
+	switch {
+	case err == nil:
+		return errPrecondition.saying("The key exists, and your token may not overwrite.")
+	case errors.Is(err, storage.ErrNotFound):
+		return nil
+	}
+	return err
+}
+
+// copyOn sends a copy to storage, whose 200 may carry an error.
+func (g *Gateway) copyOn(ctx context.Context, b *storage.Backend, c *storage.Call) (*Response, error) {
+	resp, err := g.forward(ctx, b, c, nil)
+	if err == nil && isErrorXML(resp.Body) {
+		return nil, storageError(statusOfCode(resp.Body), resp.Body)
+	}
+	return resp, err
 }
 
 // uploadPartCopy is S3's UploadPartCopy.
@@ -50,7 +86,7 @@ func (g *Gateway) uploadPartCopy(ctx context.Context, r *Request) (*Response, er
 	}
 	c := r.copyCall(src)
 	c.Query = []storage.Param{{Name: "partNumber", Value: strconv.Itoa(number)}, {Name: "uploadId", Value: ref.StorageID}}
-	return g.forward(ctx, b, c, nil)
+	return g.copyOn(ctx, b, c)
 }
 
 // copyFrom authorises the source for reading and holds it to the token's limit. Storage copies on its own, so source and destination must be
@@ -60,6 +96,7 @@ func (g *Gateway) copyFrom(ctx context.Context, r *Request) (*storage.Backend, c
 	if err != nil {
 		return nil, src, err
 	}
+	r.Event.Target = src.bucket + "/" + src.key
 	action := "s3:GetObject"
 	if src.version != "" {
 		action = "s3:GetObjectVersion"

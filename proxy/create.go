@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -53,7 +54,9 @@ func (g *Gateway) createMultipartUpload(ctx context.Context, r *Request) (*Respo
 	}
 	u.ID = g.Sealer.Seal(auth.UploadRef{Backend: b.Name(), StorageID: u.StorageID}, r.Bucket, r.Key)
 	u.UpdatedAt = g.Now().UTC().Truncate(time.Millisecond)
-	if err := g.Store.SwapUpload(ctx, u); err != nil {
+	if err := g.Store.SwapUpload(ctx, u); errors.Is(err, tracking.ErrExists) {
+		return nil, errInternal.because(fmt.Errorf("storage gave out the id of an upload that it gave out before: %w", err))
+	} else if err != nil {
 		// An upload that no record has must not stay. If the record was written after all, the upload is gone and the record ages out.
 		tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
 		defer cancel()

@@ -80,14 +80,12 @@ func (g *Gateway) deleteObjects(ctx context.Context, r *Request) (*Response, err
 	if len(allowed.Object) == 0 {
 		return &Response{Status: http.StatusOK, Headers: headers(xmlType), Body: encodeXML(deleteResult{Xmlns: s3Namespace, Error: refused})}, nil
 	}
-	if len(refused) == 0 {
-		return g.forward(ctx, b, r.call(), r.Body)
-	}
-	return g.deleteSome(ctx, r, b, allowed, refused)
+	return g.deleteAllowed(ctx, r, b, allowed, refused)
 }
 
-// deleteSome asks storage for the part of a list that is allowed. The list is another one than the client's, so its checksum is made anew.
-func (g *Gateway) deleteSome(ctx context.Context, r *Request, b *storage.Backend, allowed deleteList, refused []deleteError) (*Response, error) {
+// deleteAllowed asks storage to delete what was authorised, and nothing that another parser might read in the client's bytes: the list
+// is written anew, and so is its checksum.
+func (g *Gateway) deleteAllowed(ctx context.Context, r *Request, b *storage.Backend, allowed deleteList, refused []deleteError) (*Response, error) {
 	c := r.call()
 	body := encodeXML(allowed)
 	c.Headers = slices.DeleteFunc(c.Headers, func(h sigv4.Header) bool {
@@ -102,6 +100,16 @@ func (g *Gateway) deleteSome(ctx context.Context, r *Request, b *storage.Backend
 	var said deleteResult
 	if err := xml.Unmarshal(resp.Body, &said); err != nil {
 		return nil, errInternal.because(fmt.Errorf("storage's answer to DeleteObjects: %w", err))
+	}
+	for _, d := range said.Deleted {
+		r.Event.Keys = append(r.Event.Keys, d.Key)
+	}
+	if allowed.Quiet { // storage names only what failed
+		for _, o := range allowed.Object {
+			if !slices.ContainsFunc(said.Error, func(e deleteError) bool { return e.Key == o.Key && e.VersionID == o.VersionID }) {
+				r.Event.Keys = append(r.Event.Keys, o.Key)
+			}
+		}
 	}
 	said.XMLName, said.Xmlns, said.Error = xml.Name{Local: "DeleteResult"}, s3Namespace, append(said.Error, refused...)
 	resp.Body = encodeXML(said)

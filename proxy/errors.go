@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 
 	"partway/auth"
@@ -58,6 +59,7 @@ var (
 	errInvalidAccessKeyID = &Error{Code: "InvalidAccessKeyId", Status: 403, Message: "The AWS Access Key Id you provided does not exist in our records."}
 	errInvalidArgument    = &Error{Code: "InvalidArgument", Status: 400, Message: "Invalid Argument"}
 	errInvalidBucketName  = &Error{Code: "InvalidBucketName", Status: 400, Message: "The specified bucket is not valid."}
+	errInvalidPart        = &Error{Code: "InvalidPart", Status: 400, Message: "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."}
 	errInvalidRequest     = &Error{Code: "InvalidRequest", Status: 400, Message: "Invalid Request"}
 	errInvalidToken       = &Error{Code: "InvalidToken", Status: 400, Message: "The provided token is malformed or otherwise not valid."}
 	errInvalidURI         = &Error{Code: "InvalidURI", Status: 400, Message: "Couldn't parse the specified URI."}
@@ -72,6 +74,7 @@ var (
 	errNotImplemented     = &Error{Code: "NotImplemented", Status: 501, Message: "A header or operation you provided implies functionality that is not implemented"}
 	errOperationAborted   = &Error{Code: "OperationAborted", Status: 409, Message: "A conflicting conditional operation is currently in progress against this resource. Try again."}
 	errPayloadHash        = &Error{Code: "XAmzContentSHA256Mismatch", Status: 400, Message: "The provided 'x-amz-content-sha256' header does not match what was computed."}
+	errPrecondition       = &Error{Code: "PreconditionFailed", Status: 412, Message: "At least one of the pre-conditions you specified did not hold"}
 	errSignature          = &Error{Code: "SignatureDoesNotMatch", Status: 403, Message: "The request signature we calculated does not match the signature you provided. Check your key and signing method."}
 	errSlowDown           = &Error{Code: "SlowDown", Status: 503, Message: "Please reduce your request rate."}
 	errTooLargeBody       = &Error{Code: "MaxMessageLengthExceeded", Status: 400, Message: "Your request was too big."}
@@ -149,6 +152,9 @@ var ownedByGateway = map[string]bool{
 // storageError turns an error answer of storage into the refusal that the client sees: same status, code and message.
 func storageError(status int, body []byte) *Error {
 	code, message := errorElements(body)
+	if status >= http.StatusMultipleChoices && status < http.StatusBadRequest && status != http.StatusNotModified {
+		return errInternal.because(fmt.Errorf("storage redirects (%d %s): is its endpoint or region right?", status, code))
+	}
 	if ownedByGateway[code] {
 		return errInternal.because(errors.New("storage refused the gateway's own identity: " + code + ": " + message))
 	}
@@ -173,8 +179,6 @@ func codeOfStatus(status int) string {
 		return "InvalidRange"
 	case http.StatusServiceUnavailable:
 		return errUnavailable.Code
-	case http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-		return "PermanentRedirect"
 	}
 	if status < 500 {
 		return errBadRequest.Code

@@ -236,13 +236,17 @@ func (g *Gateway) writeLate(c *fiber.Ctx, r *Request, resp *Response) {
 // recordedStream tells once, at its close, how much of a body was read.
 type recordedStream struct {
 	io.ReadCloser
-	want, sent int64
+	want, sent int64 // want -1: not known beforehand
+	broke      error
 	done       func(sent int64, err error)
 }
 
 func (s *recordedStream) Read(p []byte) (int, error) {
 	n, err := s.ReadCloser.Read(p)
 	s.sent += int64(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.broke = err
+	}
 	return n, err
 }
 
@@ -251,11 +255,10 @@ func (s *recordedStream) Close() error {
 	if s.done == nil {
 		return err
 	}
-	var short error
-	if s.sent < s.want {
-		short = errors.New("the client or storage ended it early")
+	if s.broke == nil && s.sent < s.want {
+		s.broke = errors.New("the client went away")
 	}
-	s.done(s.sent, short)
+	s.done(s.sent, s.broke)
 	s.done = nil
 	return err
 }

@@ -16,7 +16,7 @@ import (
 // Source: the request syntax of each operation in the Amazon S3 API Reference.
 var forwarded = []string{
 	"cache-control", "content-disposition", "content-encoding", "content-language", "content-md5", "content-type", "expires",
-	"if-match", "if-modified-since", "if-none-match", "if-unmodified-since", "range",
+	"if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range",
 	"x-amz-checksum-*", "x-amz-sdk-checksum-algorithm",
 	"x-amz-acl", "x-amz-grant-*", "x-amz-bypass-governance-retention", "x-amz-expected-bucket-owner", "x-amz-if-match-*", "x-amz-request-payer",
 	"x-amz-bucket-object-lock-enabled", "x-amz-confirm-remove-self-bucket-access", "x-amz-max-parts", "x-amz-object-attributes", "x-amz-object-ownership",

@@ -67,6 +67,13 @@ type Gateway struct {
 	base   context.Context // of everything that may outlive its client; ends with Shutdown
 	cancel context.CancelCauseFunc
 
+	ready struct { // the last answer of readiness
+		sync.Mutex
+		at     time.Time
+		status int
+		body   readiness
+	}
+
 	mu       sync.Mutex
 	listener *relay.Listener // nil until Serve
 	stopped  bool            // Shutdown was called
@@ -117,7 +124,7 @@ func (g *Gateway) newApp() *fiber.App {
 	})
 	app.Use(g.entry)
 	server := app.Server()
-	server.HeaderReceived = relay.Intake
+	server.HeaderReceived = g.intake
 	server.KeepHijackedConns = true
 	return app
 }

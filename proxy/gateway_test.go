@@ -90,13 +90,19 @@ func (s *faultyStore) swapFaults(list ...storeFault) {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	return newBenchWith(t, nil)
+	return newBenchWith(t, newFakeS3(t), nil)
+}
+
+// newBenchOn has storage that the test plays itself.
+func newBenchOn(t *testing.T, endpoint string) *bench {
+	t.Helper()
+	return newBenchWith(t, &fakeS3{URL: endpoint}, nil)
 }
 
 // newBenchWith lets in whom other issuers vouch for.
-func newBenchWith(t *testing.T, foreign *auth.Foreign) *bench {
+func newBenchWith(t *testing.T, s3 *fakeS3, foreign *auth.Foreign) *bench {
 	t.Helper()
-	b := &bench{t: t, s3: newFakeS3(t)}
+	b := &bench{t: t, s3: s3}
 	store, err := bolt.Open(bolt.Config{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +113,7 @@ func newBenchWith(t *testing.T, foreign *auth.Foreign) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	backend, err := storage.New(storage.Config{Name: "main", Endpoint: b.s3.URL, Region: "us-east-1", PathStyle: true,
+	backend, err := storage.New(storage.Config{Name: "main", Endpoint: s3.URL, Region: "us-east-1", PathStyle: true,
 		Credentials: storage.Credentials{AccessKeyID: "storage-id", SecretAccessKey: "storage-secret"}})
 	if err != nil {
 		t.Fatal(err)

@@ -55,17 +55,26 @@ func (g *Gateway) openObject(b *storage.Backend, c *storage.Call) (*http.Respons
 		cancel()
 		return nil, err
 	}
-	answer.Body = cancelingBody{answer.Body, cancel}
+	answer.Body = &cancelingBody{ReadCloser: answer.Body, cancel: cancel}
 	return answer, nil
 }
 
-// cancelingBody ends its request's context when it is closed.
+// stall is how long storage may say nothing in the middle of an object.
+const stall = 60 * time.Second
+
+// cancelingBody ends its request's context when it is closed, and when storage stalls.
 type cancelingBody struct {
 	io.ReadCloser
 	cancel context.CancelFunc
 }
 
-func (b cancelingBody) Close() error {
+func (b *cancelingBody) Read(p []byte) (int, error) {
+	due := time.AfterFunc(stall, b.cancel)
+	defer due.Stop()
+	return b.ReadCloser.Read(p)
+}
+
+func (b *cancelingBody) Close() error {
 	defer b.cancel()
 	return b.ReadCloser.Close()
 }

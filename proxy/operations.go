@@ -162,6 +162,8 @@ func init() {
 func operationOf(r *Request) (*Operation, error) {
 	at := ofObject
 	switch {
+	case r.Bucket == "" && r.Key != "":
+		return nil, errInvalidBucketName
 	case r.Bucket == "":
 		at = ofService
 	case r.Key == "":

@@ -98,7 +98,14 @@ func completeXML(r *Request, etag string) []byte {
 // location names the object as this client reaches it.
 func location(r *Request) string {
 	u := url.URL{Scheme: "http", Host: r.Host}
-	return u.String() + "/" + r.Bucket + sigv4.EncodePath("/"+r.Key)
+	if r.Secure {
+		u.Scheme = "https"
+	}
+	path := sigv4.EncodePath("/" + r.Key)
+	if r.OnBase {
+		path = "/" + r.Bucket + path
+	}
+	return u.String() + path
 }
 
 func isErrorXML(body []byte) bool {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -44,7 +45,7 @@ func (g *Gateway) send(ctx context.Context, r *Request, b *storage.Backend, c *s
 	replayed, signable := replayedHeaders(r)
 	known := facts{
 		wish: wish, policy: r.Scope.Transfer, fallback: g.DefaultRoad,
-		awsChunked: f.chunked(), unsignable: forced || !signable, sameHost: SameSite(r.Host, b.Host()), took: g.Now().Sub(r.Received),
+		awsChunked: f.chunked(), unsignable: forced || r.hoisted || !signable, sameHost: SameSite(r.Host, b.Host()), took: g.Now().Sub(r.Received),
 	}
 	road, reason, err := decide(known)
 	var location string
@@ -92,6 +93,9 @@ func (g *Gateway) relayBody(ctx context.Context, x *relay.Exchange, r *Request, 
 	}
 	if answer.Status >= http.StatusMultipleChoices {
 		return nil, storageError(answer.Status, answer.Body)
+	}
+	if answer.Early { // it cannot have stored what it was not sent
+		return nil, errUnavailable.because(fmt.Errorf("storage answered %d before it had the body", answer.Status))
 	}
 	r.Event.Bytes, r.Event.ETag = f.bytes, answer.Header.Get("ETag")
 	return &Response{Status: answer.Status, Headers: answerHeaders(answer.Header), Body: answer.Body}, nil

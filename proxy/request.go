@@ -28,8 +28,10 @@ type Request struct {
 	Query     Query
 	Head      *relay.Head
 	Body      []byte     // of every method but PUT, whose body is still on the connection
+	hoisted   bool       // a header came in the query: a client that follows a redirect would not replay it
 	unread    bool       // something that nobody read may follow the head: the connection closes, unless a relay takes it
 	Client    netip.Addr // see clientAddress
+	Secure    bool       // came over TLS
 	OnBase    bool       // not a virtual host: the JSON API answers here
 	Bucket    string     // decoded; "" for the service
 	Key       string     // decoded once; "" for the bucket
@@ -61,6 +63,29 @@ func (r *Request) payload() string {
 		return sigv4.UnsignedPayload
 	}
 	return r.Proof.Payload
+}
+
+// signatureParams are the query parameters of a presigned request that speak of its signature.
+var signatureParams = []string{"x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-expires", "x-amz-signedheaders", "x-amz-signature",
+	"x-amz-content-sha256"}
+
+// unhoist takes the x-amz-* parameters of a presigned query for the headers that they stand for: SDKs move headers into the query when they
+// presign, where they are signed as well.
+func (r *Request) unhoist() error {
+	if r.Proof.Mechanism != auth.MechanismQuery {
+		return nil
+	}
+	for _, p := range r.Query {
+		name := strings.ToLower(p.Name)
+		if !strings.HasPrefix(name, "x-amz-") || slices.Contains(signatureParams, name) {
+			continue
+		}
+		if r.HasHeader(name) {
+			return errInvalidArgument.saying("There are a header and a query parameter " + name + ".")
+		}
+		r.Head.Headers, r.hoisted = append(r.Head.Headers, sigv4.Header{Name: name, Value: p.Value}), true
+	}
+	return nil
 }
 
 // checkBody holds a body that is in memory to what was signed of it. Bodies that are relayed are verified by storage.

@@ -68,6 +68,9 @@ func (g *Gateway) serve(ctx context.Context, r *Request) (resp *Response, err er
 	if err := g.admit(ctx, r); err != nil {
 		return nil, err
 	}
+	if err := r.unhoist(); err != nil {
+		return nil, err
+	}
 	if err := r.checkBody(); err != nil {
 		return nil, err
 	}
@@ -110,6 +113,9 @@ func checkNames(r *Request) error {
 	if r.Bucket != "" && !validBucket(r.Bucket) {
 		return errInvalidBucketName
 	}
+	if r.Query.Has("versionId") && r.Query.Get("versionId") == "" {
+		return errInvalidArgument.saying("Version id cannot be the empty string")
+	}
 	if r.Key != "" {
 		return auth.ValidKey(r.Key)
 	}
@@ -119,7 +125,7 @@ func checkNames(r *Request) error {
 // parse copies what is needed out of fasthttp's buffers. On error the Request still serves the exit.
 func (g *Gateway) parse(c *fiber.Ctx) (*Request, error) {
 	h := &c.Request().Header
-	r := &Request{ID: newRequestID(), Received: g.Now(), Method: string(h.Method()), Client: peerAddress(c.Context().RemoteAddr()), Head: &relay.Head{Length: -1}}
+	r := &Request{ID: newRequestID(), Received: g.Now(), Method: string(h.Method()), Secure: g.Relay.TLS != nil, Client: peerAddress(c.Context().RemoteAddr()), Head: &relay.Head{Length: -1}}
 	r.Path, r.RawQuery, _ = strings.Cut(string(h.RequestURI()), "?")
 	r.Event = tracking.Event{RequestID: r.ID, ClientAddress: addressText(r.Client), Road: string(RoadNone)}
 	head, err := relay.ParseHead(h.RawHeaders())
@@ -143,6 +149,31 @@ func (g *Gateway) parse(c *fiber.Ctx) (*Request, error) {
 	r.Event.Bucket, r.Event.Key = r.Bucket, r.Key
 	return r, err
 }
+
+// freeBody is how much of a body anybody may have held in memory.
+const freeBody = 64 << 10
+
+// intake is relay.Intake, and lets only those who are known have larger bodies held in memory. To others such a body is too large; what they are
+// told is decided there.
+func (g *Gateway) intake(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	length := h.ContentLength()
+	c := relay.Intake(h)
+	if h.IsPut() || length >= 0 && length <= freeBody || length == bodyUntilClose {
+		return c
+	}
+	head, err := relay.ParseHead(h.RawHeaders())
+	if err == nil {
+		path, query, _ := strings.Cut(string(h.RequestURI()), "?")
+		_, _, err = g.Verifier.Authenticate(&auth.Request{Method: string(h.Method()), Path: path, Query: query, Headers: head.Headers}, g.Now())
+	}
+	if err != nil {
+		c.MaxRequestBodySize = 1
+	}
+	return c
+}
+
+// bodyUntilClose is fasthttp's Content-Length of a request that declares none: it has no body.
+const bodyUntilClose = -2
 
 // unparsed answers requests that fasthttp could not read; it is fiber's ErrorHandler.
 func (g *Gateway) unparsed(c *fiber.Ctx, err error) error {
@@ -168,11 +199,14 @@ func (g *Gateway) unparsed(c *fiber.Ctx, err error) error {
 // tooLarge answers a body beyond XMLBytes. Its head is good, so whoever sent it can be told and named.
 func (g *Gateway) tooLarge(c *fiber.Ctx) {
 	r, err := g.parse(c)
-	if err == nil {
+	sts := r.isSTS() // whose callers prove themselves in the body
+	if err == nil && !sts {
 		err = g.authenticate(r)
 	}
 	if err == nil {
 		err = errTooLargeBody
+	}
+	if r.Identity != nil {
 		if r.Operation, _ = operationOf(r); r.Operation != nil {
 			r.Event.Operation = r.Operation.Name
 		}

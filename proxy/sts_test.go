@@ -101,7 +101,7 @@ func (a answer) stsCode(t *testing.T) string {
 
 func TestAssumeRoleWithWebIdentity(t *testing.T) {
 	p := newIDP(t)
-	b := newBenchWith(t, p.foreign(t))
+	b := newBenchWith(t, newFakeS3(t), p.foreign(t))
 	for name, ask := range map[string]func() answer{
 		"body":          func() answer { return b.stsAsk("POST", "/", assumeBody(p.token(t, "ci-1"))) },
 		"query":         func() answer { return b.stsAsk("GET", "/?"+assumeBody(p.token(t, "ci-1")), "") },
@@ -143,7 +143,7 @@ func TestAssumeRoleWithWebIdentity(t *testing.T) {
 
 func TestSTSRefuses(t *testing.T) {
 	p := newIDP(t)
-	b := newBenchWith(t, p.foreign(t))
+	b := newBenchWith(t, newFakeS3(t), p.foreign(t))
 	good := p.token(t, "ci-1")
 	const caller = "Action=GetCallerIdentity&Version=2011-06-15"
 	key, err := b.issuer.Issue(auth.Grant{Class: auth.ClassKey, Tenant: "acme", TTL: time.Minute,
@@ -237,7 +237,7 @@ func TestGetCallerIdentity(t *testing.T) {
 // A key that cannot be recorded, or whose event cannot, is not handed out; the refusal keeps STS's form.
 func TestAKeyWithoutItsEventIsNotHandedOut(t *testing.T) {
 	p := newIDP(t)
-	b := newBenchWith(t, p.foreign(t))
+	b := newBenchWith(t, newFakeS3(t), p.foreign(t))
 	b.store.trailIsAway.Store(true)
 	a := b.stsAsk("POST", "/", assumeBody(p.token(t, "ci-1")))
 	if code := a.stsCode(t); a.status != 503 || code != "ServiceUnavailable" || strings.Contains(a.body, "SecretAccessKey") {
@@ -259,7 +259,7 @@ func TestSTSIsAtTheRootOnly(t *testing.T) {
 // A foreign token is a bearer as good as ours, for what its role allows.
 func TestForeignBearer(t *testing.T) {
 	p := newIDP(t)
-	b := newBenchWith(t, p.foreign(t))
+	b := newBenchWith(t, newFakeS3(t), p.foreign(t))
 	foreign := "Bearer " + p.token(t, "ci-1")
 	b.want(b.ask("PUT", "/uploads/acme/x", "x", "Authorization", foreign), 200, "")
 	b.want(b.ask("PUT", "/uploads/other/x", "x", "Authorization", foreign), 403, "AccessDenied")

@@ -213,6 +213,10 @@ func clean(e *Event) int {
 		*s = cut(strings.ToValidUTF8(*s, "\ufffd"))
 		size += len(*s)
 	}
+	for i, s := range e.Keys {
+		e.Keys[i] = cut(strings.ToValidUTF8(s, "\ufffd"))
+		size += len(e.Keys[i])
+	}
 	return size
 }
 

@@ -71,6 +71,10 @@ func (s *Storage) dial(ctx context.Context) (*link, error) {
 		return nil, fmt.Errorf("%w: %w", ErrDial, err)
 	}
 	tcp := c.(*net.TCPConn)
+	// A body that breaks off must not look like one that ended: some servers take FIN for the end and would put what arrived in the place of a
+	// good object. Set now, so that the kernel resets even when this process is killed. Nothing is lost by it: a connection is closed when
+	// its answer was read, or is no longer wanted.
+	_ = tcp.SetLinger(0)
 	if s.config.TLS == nil {
 		return newLink(s, tcp, tcp), nil
 	}

@@ -1,0 +1,195 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"partway/auth"
+	"partway/auth/sigv4"
+)
+
+// dial opens a raw connection to the gateway.
+func (b *bench) dial() net.Conn {
+	b.t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	b.t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// A body that breaks off must reach storage as an error: to some servers a FIN would be the end of a good body.
+func TestABodyThatBreaksOffIsResetAtStorage(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	begun, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			ended <- err
+			return
+		}
+		defer conn.Close()
+		body := bufio.NewReader(conn)
+		if _, err := http.ReadRequest(body); err != nil {
+			ended <- err
+			return
+		}
+		_, _ = io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n")
+		_, _ = body.ReadByte()
+		close(begun)
+		_, err = io.Copy(io.Discard, body)
+		ended <- err
+	}()
+	b := newBenchOn(t, "http://"+l.Addr().String())
+	conn := b.dial()
+	fmt.Fprintf(conn, "PUT /uploads/acme/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300000\r\nAuthorization: Bearer %s\r\n\r\n%s", b.tenant, strings.Repeat("x", 100000))
+	<-begun
+	conn.Close()
+	if err := <-ended; !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("storage saw %v, want a reset", err)
+	}
+}
+
+func TestPresignedParametersAreHeaders(t *testing.T) {
+	b := newBench(t)
+	key, err := b.issuer.Issue(auth.Grant{Class: auth.ClassKey, Tenant: "acme", TTL: time.Hour, Scopes: []auth.Scope{{Bucket: "uploads", Prefix: "acme", Actions: []string{"s3:PutObject"}}}}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(query string) answer {
+		signer := &sigv4.Signer{AccessKeyID: key.Token, Secret: key.Secret, Region: "us-east-1", Service: "s3"}
+		host := strings.TrimPrefix(b.url, "http://")
+		signed := signer.Presign(&sigv4.Request{Method: "PUT", Path: "/uploads/acme/x", Query: query, Headers: []sigv4.Header{{Name: "host", Value: host}},
+			Payload: sigv4.UnsignedPayload}, time.Minute, time.Now())
+		req, err := http.NewRequest("PUT", b.url+"/uploads/acme/x?"+signed, strings.NewReader("hello"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		return answer{resp.StatusCode, resp.Header, string(body)}
+	}
+	b.want(put("x-amz-meta-made-by=me&x-amz-checksum-crc32=NhCmhg%3D%3D"), 200, "")
+	if h := b.s3.last(); h.Get("x-amz-meta-made-by") != "me" || h.Get("x-amz-checksum-crc32") != "NhCmhg==" {
+		t.Errorf("storage got %v", h)
+	}
+	b.want(put("X-Amz-Write-Offset-Bytes=5"), 501, "NotImplemented")
+	b.want(put("x-amz-acl=public-read"), 403, "AccessDenied")
+	b.want(put("x-amz-copy-source="+url.QueryEscape("/uploads/other/x")), 403, "AccessDenied")
+}
+
+func TestCopiesKeepTheTokensRules(t *testing.T) {
+	b := newBench(t)
+	b.want(b.ask("PUT", "/uploads/acme/a", "hello"), 200, "")
+	b.want(b.ask("PUT", "/uploads/acme/b", "old"), 200, "")
+	source := []string{"x-amz-copy-source", "/uploads/acme/a"}
+	b.want(b.ask("PUT", "/uploads/acme/c", "", append(source, "x-amz-copy-source-range", "bytes=0-1")...), 400, "InvalidArgument")
+	b.tenant = b.bearer("acme", scopeOf("acme", func(s *scope) { s.NoOverwrite = true }))
+	b.want(b.ask("PUT", "/uploads/acme/b", "", source...), 412, "PreconditionFailed")
+	b.tenant = b.bearer("acme", scopeOf("acme", func(s *scope) { s.ForceHeaders = map[string]string{"x-amz-meta-a": "b"} }))
+	b.want(b.ask("PUT", "/uploads/acme/c", "", source...), 403, "AccessDenied")
+	b.s3.faults("put", errorIn200)
+	b.tenant = b.bearer("acme", scopeOf("acme", func(*scope) {}))
+	if a := b.ask("PUT", "/uploads/acme/c", "", source...); a.status < 400 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// A 200 to a body that storage was not sent is no success.
+func TestA200BeforeTheBodyIsNotBelieved(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		var head [4096]byte
+		_, _ = conn.Read(head[:])
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nETag: \"e\"\r\nContent-Length: 0\r\n\r\n")
+		_, _ = io.Copy(io.Discard, conn)
+	}()
+	b := newBenchOn(t, "http://"+l.Addr().String())
+	b.want(b.ask("PUT", "/uploads/acme/x", strings.Repeat("x", 3<<20)), 503, "ServiceUnavailable")
+}
+
+func TestABucketWithoutANameIsNone(t *testing.T) {
+	b := newBench(t)
+	b.want(b.ask("GET", "//uploads/acme/x", ""), 400, "InvalidBucketName")
+	b.want(b.ask("DELETE", "/uploads/acme/x?versionId=", ""), 400, "InvalidArgument")
+}
+
+// Who is not known cannot make the gateway hold megabytes.
+func TestLargeBodiesOfStrangersAreNotRead(t *testing.T) {
+	b := newBench(t)
+	conn := b.dial()
+	fmt.Fprintf(conn, "POST /uploads/acme/x?uploadId=a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000000\r\nAuthorization: Bearer nonsense\r\n\r\n")
+	var line [12]byte
+	if _, err := io.ReadFull(conn, line[:]); err != nil || string(line[:]) != "HTTP/1.1 403" {
+		t.Errorf("%q, %v: want the refusal before any of the body", line, err)
+	}
+}
+
+func TestDeleteObjectsNamesWhatItDeleted(t *testing.T) {
+	b := newBench(t)
+	// Two keys in one element: storage must be sent the one that was authorised.
+	a := b.ask("POST", "/uploads?delete", "<Delete><Object><Key>other/x</Key><Key>acme/a</Key></Object></Delete>")
+	if a.status != 200 || strings.Contains(b.s3.bodies[len(b.s3.bodies)-1], "other") {
+		t.Errorf("%d, storage got %s", a.status, b.s3.bodies)
+	}
+	events := b.events()
+	if e := events[len(events)-1]; len(e.Keys) != 1 || e.Keys[0] != "acme/a" {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestReadinessIsProbedOnceASecond(t *testing.T) {
+	b := newBench(t)
+	for range 20 {
+		if a := b.ask("GET", "/_partway/ready", ""); a.status != 200 {
+			t.Fatal(a)
+		}
+	}
+	if n := b.s3.count("get"); n > 5 {
+		t.Errorf("storage was asked %d times", n)
+	}
+}
+
+func TestACutObjectIsNotRecordedAsWhole(t *testing.T) {
+	s := &recordedStream{ReadCloser: io.NopCloser(io.MultiReader(bytes.NewReader([]byte("half")), brokenReader{})), want: -1}
+	var got error
+	s.done = func(_ int64, err error) { got = err }
+	_, _ = io.Copy(io.Discard, s)
+	_ = s.Close()
+	if got == nil {
+		t.Error("no error")
+	}
+}
+
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
