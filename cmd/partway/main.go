@@ -2,7 +2,7 @@
 //
 // serve and demo run a gateway: they are the only place that reads files and environment and puts the parts together
 // (wire.go). token, uploads and audit are HTTP clients of a running one (client.go), because the embedded store
-// belongs to the gateway that has it open; token issue --offline works on the configured keys alone. doctor reads the
+// belongs to the gateway that has it open; token issue --offline and keys work on the gateway's keys alone. doctor reads the
 // configuration as serve does and examines what it names, beside a running gateway.
 //
 // It exits with 0 when all went well, 1 when something failed, 2 when the command line or the configuration is wrong.
@@ -54,7 +54,7 @@ func newRoot() (root *cobra.Command, begun *bool) {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		PersistentPreRun:  func(*cobra.Command, []string) { *begun = true },
 	}
-	root.AddCommand(newServe(), newDemo(), newStorageChild(), newToken(), newUploads(), newAudit(), newDoctor())
+	root.AddCommand(newServe(), newDemo(), newStorageChild(), newToken(), newKeys(), newUploads(), newAudit(), newDoctor())
 	return root, begun
 }
 
