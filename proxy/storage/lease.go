@@ -56,6 +56,10 @@ func newLeases(assume func(context.Context, holding) (*sigv4.Signer, time.Time, 
 // ErrNoIdentity, wrapped, with ctx's error where it was that which ended.
 func (l *leases) get(ctx context.Context, h holding, now time.Time) (*sigv4.Signer, time.Time, error) {
 	l.mu.Lock()
+	if err := l.base.Err(); err != nil {
+		l.mu.Unlock()
+		return nil, time.Time{}, fmt.Errorf("%w: closed: %w", ErrNoIdentity, err)
+	}
 	e := l.lease(h)
 	e.used = now
 	if e.asked == nil && !now.Before(e.due) {
@@ -119,8 +123,10 @@ func (l *leases) lease(h holding) *lease {
 	return e
 }
 
-// close ends what is being asked.
+// close ends what is being asked. From then on there is nothing to get.
 func (l *leases) close() {
+	l.mu.Lock()
 	l.cancel()
+	l.mu.Unlock()
 	l.asking.Wait()
 }

@@ -218,7 +218,7 @@ func TestLeasesAreBounded(t *testing.T) {
 
 func TestCloseEndsAsking(t *testing.T) {
 	begun := make(chan struct{})
-	l, _ := newTestLeases(t, func(ctx context.Context, _ int) (time.Time, error) {
+	l, sts := newTestLeases(t, func(ctx context.Context, _ int) (time.Time, error) {
 		close(begun)
 		<-ctx.Done()
 		return time.Time{}, ctx.Err()
@@ -232,5 +232,8 @@ func TestCloseEndsAsking(t *testing.T) {
 	l.close()
 	if err := <-done; !errors.Is(err, ErrNoIdentity) || !strings.Contains(err.Error(), "canceled") {
 		t.Errorf("error %v", err)
+	}
+	if _, _, err := l.get(t.Context(), parts, noon); !errors.Is(err, ErrNoIdentity) || sts.count() != 1 {
+		t.Errorf("closed: %v, asked %d times", err, sts.count())
 	}
 }

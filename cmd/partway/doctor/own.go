@@ -66,32 +66,34 @@ const removeTimeout = 30 * time.Second
 // versions is how many versions of a key the tests can have made, with room.
 const versions = 8
 
+// cleanUp is the name of the last check of a bucket.
+const cleanUp = "clean-up"
+
 // remove takes away what was made, whether or not storage said that it was, and looks whether anything is left.
 func (o *own) remove(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
 	defer cancel()
-	const name = "clean-up"
 	do := "delete what is under " + o.prefix
 	for _, u := range o.uploads {
 		if err := o.x.Backend.AbortUpload(ctx, o.x.bucket, u[0], u[1]); err != nil {
-			o.x.say(Warn, name, err.Error(), "abort the multipart uploads under "+o.prefix)
+			o.x.say(Warn, cleanUp, err.Error(), "abort the multipart uploads under "+o.prefix)
 			return
 		}
 	}
 	for _, key := range o.keys {
 		if err := o.removeKey(ctx, key); err != nil {
-			o.x.say(Warn, name, err.Error(), do)
+			o.x.say(Warn, cleanUp, err.Error(), do)
 			return
 		}
 	}
 	left, err := o.list(ctx)
 	switch {
 	case err != nil:
-		o.x.say(Warn, name, err.Error(), do)
+		o.x.say(Warn, cleanUp, err.Error(), do)
 	case !left.ok() || len(keysIn(left.body)) > 0:
-		o.x.say(Warn, name, fmt.Sprintf("list %s, %d objects left", left, len(keysIn(left.body))), do)
+		o.x.say(Warn, cleanUp, fmt.Sprintf("list %s, %d objects left", left, len(keysIn(left.body))), do)
 	default:
-		o.x.say(OK, name, "nothing left under "+o.prefix, "")
+		o.x.say(OK, cleanUp, "nothing left under "+o.prefix, "")
 	}
 }
 
