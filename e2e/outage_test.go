@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -35,7 +36,21 @@ func TestRedisDownCostsNoUpload(t *testing.T) {
 	notReady(t, n, "redis")
 	finish(t, n, before, id)
 	during := n.Prefix + "during"
-	finish(t, n, during, create(t, n, during))
+	id = create(t, n, during)
+	granted(t, n, redirected(n.Request(t, http.MethodPut, "/"+harness.Bucket+"/"+during+"?partNumber=2&uploadId="+id, "by redirect")))
+	finish(t, n, during, id)
+	aborted := create(t, n, n.Prefix+"aborted")
+	for _, c := range []request{
+		{"PutObject", "PUT", "/" + harness.Bucket + "/" + n.Prefix + "put", "object"},
+		{"GetObject", "GET", "/" + harness.Bucket + "/" + during, ""},
+		{"ListObjectsV2", "GET", "/" + harness.Bucket + "?list-type=2&prefix=" + n.Prefix, ""},
+		{"ListParts", "GET", "/" + harness.Bucket + "/" + n.Prefix + "aborted?uploadId=" + aborted, ""},
+		{"AbortMultipartUpload", "DELETE", "/" + harness.Bucket + "/" + n.Prefix + "aborted?uploadId=" + aborted, ""},
+	} {
+		if a := n.Do(t, n.Request(t, c.method, c.target, c.body)); a.StatusCode/100 != 2 {
+			t.Errorf("%s: %s %s", c.name, a.Status, a.Text)
+		}
+	}
 	mend(t, n, n.ToRedis)
 	finish(t, n, n.Prefix+"after", create(t, n, n.Prefix+"after"))
 }
@@ -48,18 +63,13 @@ func TestMongoDBDown(t *testing.T) {
 			id := create(t, n, key)
 			n.ToMongo.Cut()
 			notReady(t, n, "mongodb")
-
-			// Parts go on, their events wait in the spool; what needs the record says so.
-			put := n.Do(t, n.Request(t, http.MethodPut, "/"+harness.Bucket+"/"+key+"?partNumber=1&uploadId="+id, "part"))
-			if put.StatusCode != http.StatusOK {
-				t.Errorf("UploadPart: %s %s", put.Status, put.Text)
-			}
+			etag := partsGoOn(t, n, key, id)
 			var late []harness.Answer
 			for _, c := range requests(key, id) {
 				if c.name == "CreateMultipartUpload" || c.name == "CompleteMultipartUpload" {
 					a := n.Do(t, n.Request(t, c.method, c.target, c.body))
-					if a.StatusCode != http.StatusServiceUnavailable || a.Code != "ServiceUnavailable" {
-						t.Errorf("%s: %s %s", c.name, a.Status, a.Text)
+					if a.StatusCode != http.StatusServiceUnavailable || a.Code != "ServiceUnavailable" || a.Header.Get("Retry-After") == "" {
+						t.Errorf("%s: %s, Retry-After %q\n%s", c.name, a.Status, a.Header.Get("Retry-After"), a.Text)
 					}
 					late = append(late, a)
 				}
@@ -68,11 +78,48 @@ func TestMongoDBDown(t *testing.T) {
 			for _, a := range late {
 				refused(t, n, a, 503, "ServiceUnavailable", true)
 			}
-			if a := complete(t, n, key, id, put.Header.Get("ETag")); a.StatusCode != http.StatusOK {
+			if a := complete(t, n, key, id, etag); a.StatusCode != http.StatusOK {
 				t.Errorf("Complete afterwards: %s %s", a.Status, a.Text)
 			}
 		})
 	}
+}
+
+// What waits on disk outlives the gateway: killed while MongoDB is away, it hands the events over when both are back.
+func TestEventsOfAnOutageOutliveTheGateway(t *testing.T) {
+	n := ownStack(t, harness.Setup{Mongo: harness.SecantusDB}).NewTenant(t)
+	key := n.Prefix + "mongodb-down"
+	id := create(t, n, key)
+	n.ToMongo.Cut()
+	etag := partsGoOn(t, n, key, id)
+	n.Gateway.Kill()
+	if err := n.ToMongo.Mend(); err != nil {
+		t.Fatal(err)
+	}
+	again(t, n)
+	if a := complete(t, n, key, id, etag); a.StatusCode != http.StatusOK {
+		t.Errorf("Complete afterwards: %s %s", a.Status, a.Text)
+	}
+}
+
+// partsGoOn sends parts by both roads, some at once, while their events can only wait in the spool. It returns the ETag of part 1.
+func partsGoOn(t *testing.T, n *harness.Tenant, key, id string) (etag string) {
+	t.Helper()
+	part := func(number int) *http.Request {
+		return n.Request(t, http.MethodPut, fmt.Sprintf("/%s/%s?partNumber=%d&uploadId=%s", harness.Bucket, key, number, id), "part")
+	}
+	put := n.Do(t, part(1))
+	if put.StatusCode != http.StatusOK {
+		t.Errorf("part by relay: %s %s", put.Status, put.Text)
+	}
+	together(t, 8, func(i int) {
+		if i%2 == 0 {
+			granted(t, n, redirected(part(2+i)))
+		} else if a := n.Do(t, part(2+i)); a.StatusCode != http.StatusOK {
+			t.Errorf("part %d by relay: %s %s", 2+i, a.Status, a.Text)
+		}
+	})
+	return put.Header.Get("ETag")
 }
 
 type request struct{ name, method, target, body string }

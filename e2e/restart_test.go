@@ -1,15 +1,11 @@
 package e2e
 
 import (
-	"bufio"
-	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -159,65 +155,5 @@ func TestWhatCannotStartSaysWhy(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// SIGTERM in the middle of a relayed part: no new connection is taken, the part ends well, and its event is kept.
-func TestSigtermLetsARunningTransferFinish(t *testing.T) {
-	s := ownStack(t, harness.Setup{})
-	n := s.NewTenant(t)
-	const half = 8 * mib
-	conn, err := net.Dial("tcp", n.Tap.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(30 * time.Second))
-	chunk := strings.Repeat("x", half)
-	storageBefore := s.ToStorage.Up()
-	fmt.Fprintf(conn, "PUT /%s/%sslow HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\nAuthorization: Bearer %s\r\n\r\n",
-		harness.Bucket, n.Prefix, n.Tap.Addr(), 2*half, n.Bearer)
-	if _, err := io.WriteString(conn, chunk); err != nil {
-		t.Fatal(err)
-	}
-	err = harness.Await(withTimeout(t, 10*time.Second), "the first half at storage", nil, func() bool { return s.ToStorage.Up()-storageBefore >= half })
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	if err := s.Gateway.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	addr := s.Gateway.Addr()
-	err = harness.Await(withTimeout(t, 10*time.Second), "the closed door", nil, func() bool {
-		c, err := net.Dial("tcp", addr)
-		if err == nil {
-			c.Close()
-		}
-		return err != nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.WriteString(conn, chunk); err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatalf("no answer after SIGTERM: %v\n%s", err, s.Gateway.Tail())
-	}
-	if resp.StatusCode != http.StatusOK {
-		t.Errorf("answer %s", resp.Status)
-	}
-	if err := s.Gateway.End(30 * time.Second); err != nil {
-		t.Error(err)
-	}
-	if err := s.StartGateway(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	n.Tap.Retarget(s.Gateway.Addr())
-	got := n.Do(t, n.Request(t, http.MethodGet, "/"+harness.Bucket+"/"+n.Prefix+"slow", ""))
-	if got.Text != chunk+chunk {
-		t.Errorf("%d bytes at storage, want %d", len(got.Text), 2*half)
 	}
 }

@@ -80,7 +80,7 @@ func startServer(ctx context.Context, log string, command func(addr string) (nam
 	var err error
 	for range 3 {
 		var addr string
-		if addr, err = freeAddr(); err != nil {
+		if addr, err = FreeAddr(); err != nil {
 			return nil, err
 		}
 		name, args, env := command(addr)
@@ -103,7 +103,8 @@ func startServer(ctx context.Context, log string, command func(addr string) (nam
 	return nil, err
 }
 
-func freeAddr() (string, error) {
+// FreeAddr is a loopback address on which nobody listened a moment ago.
+func FreeAddr() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err

@@ -2,12 +2,14 @@ package harness
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"regexp"
 	"sync"
 	"sync/atomic"
+	"syscall"
 )
 
 // Tap is a TCP proxy that looks from outside: it counts the bytes of each direction, collects the request ids that answers
@@ -128,9 +130,15 @@ func (t *Tap) forward(client net.Conn) {
 	both.Add(2)
 	pass := func(dst, src net.Conn, look io.Writer) {
 		defer both.Done()
-		// However one side ends, the other learns of it by a half-close, so that what it still says arrives.
-		_, _ = io.Copy(io.MultiWriter(dst, look), src)
-		_ = dst.(*net.TCPConn).CloseWrite()
+		// One side's end becomes a half-close, so that what the other still says arrives; its reset becomes a reset.
+		_, err := io.Copy(io.MultiWriter(dst, look), struct{ io.Reader }{src})
+		tcp := dst.(*net.TCPConn)
+		if op := new(net.OpError); errors.As(err, &op) && op.Op == "read" && errors.Is(op, syscall.ECONNRESET) {
+			_ = tcp.SetLinger(0)
+			_ = tcp.Close()
+			return
+		}
+		_ = tcp.CloseWrite()
 	}
 	go pass(server, client, counter{&t.up})
 	go pass(client, server, &idScanner{tap: t})

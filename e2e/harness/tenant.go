@@ -21,8 +21,8 @@ type Tenant struct {
 	Tap          *Tap
 	Endpoint     string // by way of the tap
 
-	taps            *[]*Tap         // all that lead to its gateways
-	unauthenticated map[string]bool // request ids
+	taps                        *[]*Tap         // all that lead to its gateways
+	unauthenticated, unanswered map[string]bool // request ids
 }
 
 var tenants atomic.Int64
@@ -30,7 +30,7 @@ var tenants atomic.Int64
 // NewTenant makes a tenant that may do everything under its prefix, but for what limits take away.
 func (s *Stack) NewTenant(t testing.TB, limits ...func(*Scope)) *Tenant {
 	t.Helper()
-	n := &Tenant{Stack: s, Name: fmt.Sprintf("tenant-%d", tenants.Add(1)), taps: new([]*Tap), unauthenticated: map[string]bool{}}
+	n := &Tenant{Stack: s, Name: fmt.Sprintf("tenant-%d", tenants.Add(1)), taps: new([]*Tap), unauthenticated: map[string]bool{}, unanswered: map[string]bool{}}
 	n.Prefix = n.Name + "/"
 	scope := Scope{Bucket: Bucket, Prefix: n.Prefix, Actions: []string{"s3:*"}}
 	for _, limit := range limits {
