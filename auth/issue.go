@@ -156,8 +156,31 @@ func (i *Issuer) check(g Grant) error {
 	return err
 }
 
-// bucketName is S3's rule, as wide as older buckets need it.
-var bucketName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$`)
+// bucketName is S3's rule, to which requests are held as well.
+var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+
+// forcible are the headers that a scope may force, by lower-case name; those ending in "-" are prefixes. All of them shape the object
+// that is made, and none of them its way there.
+var forcible = []string{"cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires", "x-amz-acl",
+	"x-amz-meta-", "x-amz-object-lock-", "x-amz-server-side-encryption", "x-amz-server-side-encryption-", "x-amz-storage-class", "x-amz-tagging"}
+
+var (
+	headerName  = regexp.MustCompile(`^[a-z0-9-]+$`)
+	headerValue = regexp.MustCompile(`^[\x20-\x7e]{1,1000}$`)
+)
+
+func checkForced(headers map[string]string) error {
+	for name, value := range headers {
+		ok := slices.ContainsFunc(forcible, func(f string) bool { return name == f || strings.HasSuffix(f, "-") && strings.HasPrefix(name, f) })
+		if !ok || !headerName.MatchString(name) {
+			return fmt.Errorf("force_headers %q: want, in lower case, some of %s", name, strings.Join(forcible, ", "))
+		}
+		if !headerValue.MatchString(value) {
+			return fmt.Errorf("force_headers %s: want a value of 1 to 1000 printable ASCII characters", name)
+		}
+	}
+	return nil
+}
 
 var roads = []string{"redirect", "relay", "sign"}
 
@@ -175,8 +198,8 @@ func (s *Scope) check(operator bool) error {
 		return errors.New("no action")
 	}
 	for _, a := range s.Actions {
-		if name, ok := strings.CutPrefix(a, "s3:"); !ok || name == "" {
-			return fmt.Errorf(`action %q: want S3's names, such as "s3:PutObject", or "s3:*"`, a)
+		if !knownAction(a) {
+			return fmt.Errorf(`action %q: want S3's names of what the gateway serves, such as "s3:PutObject", or "s3:*"`, a)
 		}
 	}
 	for _, road := range s.Transfer {
@@ -187,7 +210,7 @@ func (s *Scope) check(operator bool) error {
 	if s.MaxObjectBytes < 0 || s.MaxOpenUploads < 0 {
 		return errors.New("a limit is negative; 0 is none")
 	}
-	return nil
+	return checkForced(s.ForceHeaders)
 }
 
 // checkPrefix refuses, besides bad keys, empty segments: storage on a file system drops them, and the prefix would be

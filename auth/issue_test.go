@@ -76,6 +76,13 @@ func TestIssueRefuses(t *testing.T) {
 		{"no action", func(_ *Grant, s *Scope) { s.Actions = nil }, ErrGrant},
 		{"action without s3:", func(_ *Grant, s *Scope) { s.Actions = []string{"PutObject"} }, ErrGrant},
 		{"empty action", func(_ *Grant, s *Scope) { s.Actions = []string{"s3:"} }, ErrGrant},
+		{"action that nothing needs", func(_ *Grant, s *Scope) { s.Actions = []string{"s3:PutObjct"} }, ErrGrant},
+		{"bucket in capitals", func(_ *Grant, s *Scope) { s.Bucket = "Uploads" }, ErrGrant},
+		{"forced header that is none of the object's", func(_ *Grant, s *Scope) { s.ForceHeaders = map[string]string{"host": "h"} }, ErrGrant},
+		{"forced copy", func(_ *Grant, s *Scope) { s.ForceHeaders = map[string]string{"x-amz-copy-source": "/b/k"} }, ErrGrant},
+		{"forced header in capitals", func(_ *Grant, s *Scope) { s.ForceHeaders = map[string]string{"X-Amz-Storage-Class": "COLD"} }, ErrGrant},
+		{"forced header with a bad name", func(_ *Grant, s *Scope) { s.ForceHeaders = map[string]string{"x-amz-meta-a b": "c"} }, ErrGrant},
+		{"forced header with a line break", func(_ *Grant, s *Scope) { s.ForceHeaders = map[string]string{"x-amz-meta-a": "b\r\nc: d"} }, ErrGrant},
 		{"unknown road", func(_ *Grant, s *Scope) { s.Transfer = []string{"tunnel"} }, ErrGrant},
 		{"negative limit", func(_ *Grant, s *Scope) { s.MaxObjectBytes = -1 }, ErrGrant},
 		{"over 2 KiB", func(g *Grant, s *Scope) {

@@ -2,8 +2,10 @@ package proxy
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
+	"partway/auth"
 	"partway/auth/sigv4"
 	"partway/proxy/relay"
 )
@@ -130,6 +132,27 @@ func requestOf(t *testing.T, method, bucket, key, query string) *Request {
 		t.Fatal(err)
 	}
 	return &Request{Method: method, Bucket: bucket, Key: key, Query: q, Head: &relay.Head{Length: -1}}
+}
+
+func TestEveryActionCanBeGranted(t *testing.T) {
+	needed := []string{"s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObjectVersion"}
+	for _, o := range operations {
+		if o.Action == "" {
+			continue
+		}
+		needed = append(needed, o.Action)
+		if o.Level == ofObject {
+			needed = append(needed, o.action(requestOf(t, o.Method, "b", "k", "versionId=v")))
+		}
+	}
+	for _, g := range gated {
+		needed = append(needed, g.action)
+	}
+	for _, action := range needed {
+		if !slices.Contains(auth.Actions, action) {
+			t.Errorf("%s cannot be granted", action)
+		}
+	}
 }
 
 func TestValidBucket(t *testing.T) {
