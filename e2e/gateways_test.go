@@ -12,7 +12,12 @@ import (
 // twoGateways are two processes on one MongoDB, Redis and storage, and a tenant by way of each.
 func twoGateways(t *testing.T) (a, b *harness.Tenant) {
 	t.Helper()
-	first := ownStack(t, harness.Setup{Mongo: harness.SecantusDB})
+	return twoGatewaysOn(t, harness.Setup{Mongo: harness.SecantusDB})
+}
+
+func twoGatewaysOn(t *testing.T, setup harness.Setup) (a, b *harness.Tenant) {
+	t.Helper()
+	first := ownStack(t, setup)
 	second, err := first.Second(t.Context())
 	if err != nil {
 		t.Fatal(err)

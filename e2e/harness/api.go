@@ -43,6 +43,7 @@ type Event struct {
 	Outcome    string    `json:"outcome"`
 	Status     int       `json:"status"`
 	Client     string    `json:"client_address"`
+	Count      int64     `json:"count"`
 }
 
 func (e Event) String() string {
