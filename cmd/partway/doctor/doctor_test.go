@@ -69,6 +69,8 @@ func TestWeaknesses(t *testing.T) {
 	}{
 		{name: "none"},
 		{name: "a versioned bucket", weak: weaknesses{versions: true}},
+		{name: "a versioned bucket where nothing is checked", weak: weaknesses{versions: true, verifiesNothing: true, ignoresAdditions: true, queryACL: true, takesLonger: true},
+			want: map[string]Status{"body: exact sha256": Warn, "body: UNSIGNED-PAYLOAD": Warn, trailer: Warn, "unsigned ?acl": Fail, "longer body than signed": Fail}},
 		{name: "additions are ignored", weak: weaknesses{ignoresAdditions: true}},
 		{name: "clock a little ahead", weak: weaknesses{ahead: 20 * time.Second}},
 		{name: "clock ahead", weak: weaknesses{ahead: time.Minute}, want: map[string]Status{"clock": Warn}},

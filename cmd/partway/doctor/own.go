@@ -64,7 +64,7 @@ func (o *own) create(ctx context.Context, name string) (uploadID string, err err
 const removeTimeout = 30 * time.Second
 
 // versions is how many versions of a key the tests can have made, with room.
-const versions = 8
+const versions = 20
 
 // cleanUp is the name of the last check of a bucket.
 const cleanUp = "clean-up"
