@@ -9,6 +9,7 @@ deps=$top/.deps
 versitygw=v1.8.0
 minio=v0.0.0-20260212201848-7aac2a2c5b7c # its last commit
 pip_packages=(awscli==1.45.11 boto3==1.43.11)
+npm_packages=(@aws-sdk/client-s3@3.928.0) # the last line that runs on Node 18
 
 say() { printf 'deps: %s\n' "$*"; }
 
@@ -21,6 +22,7 @@ debian=(
   curl:curl
   gcc:gcc libc6-dev:gcc # the race detector links with cgo
   python3:python3
+  nodejs:node npm:npm
   default-jdk-headless:javac maven:mvn # a MongoDB-compatible server
 )
 missing=()
@@ -56,6 +58,13 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "${pip_packages[*]}" ]; then
   [ -x "$deps/venv/bin/pip" ] || python3 -m venv "$deps/venv"
   "$deps/venv/bin/pip" install --quiet --disable-pip-version-check "${pip_packages[@]}"
   echo "${pip_packages[*]}" >"$stamp"
+fi
+
+stamp=$deps/js/.installed
+if [ "$(cat "$stamp" 2>/dev/null)" != "${npm_packages[*]}" ]; then
+  say "${npm_packages[*]} into .deps/js"
+  npm install --prefix "$deps/js" --no-audit --no-fund --loglevel=error "${npm_packages[@]}"
+  echo "${npm_packages[*]}" >"$stamp"
 fi
 "$top/e2e/deps/mongodb.sh"
 say "ready in $deps"

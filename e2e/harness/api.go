@@ -29,6 +29,8 @@ type Event struct {
 	ID         string    `json:"id"`
 	Time       time.Time `json:"time"`
 	Tenant     string    `json:"tenant"`
+	Subject    string    `json:"subject"`
+	TokenID    string    `json:"token_id"`
 	RequestID  string    `json:"request_id"`
 	Operation  string    `json:"operation"`
 	Bucket     string    `json:"bucket"`
