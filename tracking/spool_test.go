@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -246,18 +247,20 @@ func TestSpoolEmptiesUnderSteadyLoad(t *testing.T) {
 		trail.from(stored)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
+		var callers sync.WaitGroup
 		for range 4 {
-			go func() {
+			callers.Go(func() {
 				for w.Record(ctx, Event{Operation: "x"}) == nil {
 					time.Sleep(10 * time.Millisecond)
 				}
-			}()
+			})
 		}
 		time.Sleep(30 * time.Second)
 		if got := w.Spooled(); got != 0 {
 			t.Errorf("%d batches in the spool", got)
 		}
 		cancel()
+		callers.Wait()
 		mustClose(t, w)
 		if err := VerifyChain(trail.all(), chainKey); err != nil {
 			t.Fatal(err)
