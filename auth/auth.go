@@ -29,7 +29,7 @@ import (
 var (
 	ErrNoCredentials  = errors.New("no credentials") // nothing to authenticate with
 	ErrTwoMechanisms  = errors.New("more than one authentication mechanism")
-	ErrSigV2          = errors.New("Signature Version 2 is not supported")
+	ErrSigV2          = errors.New("signatures of version 2 are not supported")
 	ErrMalformed      = errors.New("malformed authorization") // header or query that is not SigV4
 	ErrToken          = errors.New("invalid token")           // malformed, unknown key, wrong class, issuer, audience, not yet valid
 	ErrExpired        = errors.New("token expired")

@@ -85,7 +85,7 @@ func parseStatement(raw []byte) (s statement, err error) {
 		return s, errors.New("its Effect must be Allow")
 	}
 	if s.actions, err = oneOrMore(fields["Action"]); err != nil {
-		return s, fmt.Errorf("Action: %w", err)
+		return s, fmt.Errorf("its Action: %w", err)
 	}
 	for _, a := range s.actions {
 		if name, ok := strings.CutPrefix(a, "s3:"); !ok || name == "" || name != "*" && strings.ContainsAny(name, "*?$") {
@@ -94,7 +94,7 @@ func parseStatement(raw []byte) (s statement, err error) {
 	}
 	resources, err := oneOrMore(fields["Resource"])
 	if err != nil {
-		return s, fmt.Errorf("Resource: %w", err)
+		return s, fmt.Errorf("its Resource: %w", err)
 	}
 	for _, text := range resources {
 		r, err := parseResource(text)

@@ -46,7 +46,7 @@ func TestAuthorize(t *testing.T) {
 			if !errors.Is(err, c.want) || (s == nil) != (c.want != nil) {
 				t.Fatalf("%+v, %v; want %v", s, err, c.want)
 			}
-			if c.want == ErrAccessDenied && !strings.Contains(err.Error(), "s3:PutObject, s3:ListBucket on uploads/acme/") {
+			if errors.Is(c.want, ErrAccessDenied) && !strings.Contains(err.Error(), "s3:PutObject, s3:ListBucket on uploads/acme/") {
 				t.Errorf("%q does not say what is allowed", err)
 			}
 		})

@@ -39,7 +39,7 @@ func TestSealRoundTrip(t *testing.T) {
 			if wrong == [2]string{bucket, key} {
 				continue
 			}
-			if got, err := s.Open(id, wrong[0], wrong[1]); err != ErrSealedID || got != (UploadRef{}) {
+			if got, err := s.Open(id, wrong[0], wrong[1]); !errors.Is(err, ErrSealedID) || got != (UploadRef{}) {
 				t.Fatalf("opened for %q: %+v, %v", wrong, got, err)
 			}
 		}
@@ -79,7 +79,7 @@ func TestSealKeyRotation(t *testing.T) {
 	if id := both.Seal(ref, "b", "k"); id == old {
 		t.Error("sealed under the key that is not active")
 	}
-	if _, err := newSealer(t, master(2, true)).Open(old, "b", "k"); err != ErrSealedID {
+	if _, err := newSealer(t, master(2, true)).Open(old, "b", "k"); !errors.Is(err, ErrSealedID) {
 		t.Errorf("id of a key that is gone: %v", err)
 	}
 }

@@ -56,7 +56,8 @@ func sessionPolicy(partition string, h holding) (string, error) {
 func sessionName(tenant string) string {
 	name := []byte("partway-" + tenant)
 	for i, c := range name {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("_+=,.@-", c) >= 0) {
+		allowed := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("_+=,.@-", c) >= 0
+		if !allowed {
 			name[i] = '-'
 		}
 	}
