@@ -160,7 +160,7 @@ type Event struct {
 	Operation     string    `json:"operation" bson:"operation"` // S3's name
 	Bucket        string    `json:"bucket" bson:"bucket"`
 	Key           string    `json:"key" bson:"key"`
-	Keys          []string  `json:"keys,omitempty" bson:"keys,omitempty"` // that a DeleteObjects deleted
+	Keys          []string  `json:"keys,omitempty" bson:"keys,omitempty"`     // that a DeleteObjects deleted
 	Target        string    `json:"target,omitempty" bson:"target,omitempty"` // of an administrative action: a token id, a tenant or a kid; of a copy: its source
 	UploadID      string    `json:"upload_id,omitempty" bson:"upload_id"`     // sealed
 	PartNumber    int       `json:"part_number,omitempty" bson:"part_number"`
