@@ -18,7 +18,7 @@ type examined struct {
 	checks []Check
 }
 
-func examine(t *testing.T, ctx context.Context, endpoint string, change func(*Storage, *storage.Config)) examined {
+func examine(t *testing.T, endpoint string, change func(*Storage, *storage.Config)) examined {
 	t.Helper()
 	c := storage.Config{Name: "main", Endpoint: endpoint, Region: "us-east-1", PathStyle: true,
 		Credentials: storage.Credentials{AccessKeyID: "ROOT-ID", SecretAccessKey: "root-secret"},
@@ -33,7 +33,7 @@ func examine(t *testing.T, ctx context.Context, endpoint string, change func(*St
 	}
 	defer s.Backend.Close()
 	got := examined{status: map[string]Status{}}
-	s.Examine(ctx, func(c Check) {
+	s.Examine(t.Context(), func(c Check) {
 		if _, twice := got.status[c.Name]; twice {
 			t.Errorf("%s is said twice", c.Name)
 		}
@@ -110,7 +110,7 @@ func TestWeaknesses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f, endpoint := newFake(t, c.weak)
-			got := examine(t, t.Context(), endpoint, c.change)
+			got := examine(t, endpoint, c.change)
 			want := map[string]Status{}
 			for _, name := range all {
 				want[name] = OK
@@ -170,7 +170,7 @@ func TestNothingOfOthersIsTouched(t *testing.T) {
 	for _, path := range []string{"/uploads/acme/file", "/uploads/partway-doctor", "/uploads/victim/object"} {
 		f.store(path, object{body: []byte("theirs")})
 	}
-	examine(t, t.Context(), endpoint, func(s *Storage, _ *storage.Config) { s.Prefix = "tests/" })
+	examine(t, endpoint, func(s *Storage, _ *storage.Config) { s.Prefix = "tests/" })
 	for _, path := range f.touched {
 		if !strings.HasPrefix(path, "/uploads/tests/partway-doctor-") {
 			t.Errorf("touched %s", path)
@@ -211,7 +211,7 @@ func TestInterrupted(t *testing.T) {
 }
 
 func TestUnreachable(t *testing.T) {
-	got := examine(t, t.Context(), "http://127.0.0.1:1", nil)
+	got := examine(t, "http://127.0.0.1:1", nil)
 	if !maps.Equal(got.status, map[string]Status{"reachable": Fail}) {
 		t.Errorf("said\n%s", table(got.checks))
 	}
@@ -222,7 +222,7 @@ func TestSaysNoSecret(t *testing.T) {
 	for _, op := range []string{"put", "part", "as-put put", "as-put part", "as-put get", "complete", "delete", "abort"} {
 		for _, w := range []weaknesses{{refuses: op}, {breaks: op}} {
 			_, endpoint := newFake(t, w)
-			for _, c := range examine(t, t.Context(), endpoint, nil).checks {
+			for _, c := range examine(t, endpoint, nil).checks {
 				for _, secret := range []string{"root-secret", "put-secret", "X-Amz-", "Signature=", "This belongs to"} {
 					if strings.Contains(c.Seen+c.Do, secret) {
 						t.Errorf("%+v", c)

@@ -93,7 +93,7 @@ func TestServers(t *testing.T) {
 		{"versitygw, one identity", startVersitygw, alone, map[string]Status{"put identity only puts": Warn}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := examine(t, t.Context(), c.start(t), c.change)
+			got := examine(t, c.start(t), c.change)
 			want := map[string]Status{}
 			for _, name := range all {
 				want[name] = OK
