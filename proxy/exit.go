@@ -172,10 +172,11 @@ func (r *Request) writes() bool {
 	return r.Operation != nil && r.Operation.writes()
 }
 
-// write sends an answer through fasthttp. A body of the client's that nobody read makes the connection close, lingering.
+// write sends an answer through fasthttp. A body of the client's that nobody read makes the connection close, lingering. So does
+// an Expect that was answered without 100 Continue: botocore takes the next answer on such a connection for a part of this one.
 func (g *Gateway) write(c *fiber.Ctx, r *Request, resp *Response) {
 	res := c.Response()
-	if r.unread {
+	if r.unread || r.Method == http.MethodPut && r.Head.Expect {
 		c.Context().SetConnectionClose()
 		if conn, ok := c.Context().Conn().(*relay.Conn); ok {
 			conn.Linger()

@@ -119,6 +119,22 @@ func TestRedirectComesBeforeTheBody(t *testing.T) {
 	}
 }
 
+func TestRefusalOfAnEmptyBodyWithExpectEndsTheConnection(t *testing.T) {
+	b := newBench(t)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	_, _ = io.WriteString(conn, "PUT /uploads/other/key HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 0\r\n"+
+		"Authorization: Bearer "+b.tenant+"\r\n\r\n")
+	answer, err := io.ReadAll(conn)
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 403") {
+		t.Errorf("%q, %v, want a refusal and the end", answer, err)
+	}
+}
+
 func TestHeadersOutsideTheListStayHere(t *testing.T) {
 	r := requestOf(t, "PUT", "b", "k", "")
 	r.Operation = &Operation{}

@@ -81,6 +81,20 @@ func TestPutCarriesTheBody(t *testing.T) {
 	}
 }
 
+func TestExpectOfAnEmptyBodyEndsTheConnection(t *testing.T) {
+	f := newFake(t, nil, well)
+	g := newGateway(t, StorageConfig{Address: f.address}, Config{}, nil)
+	for _, framing := range []string{"Content-Length: 0\r\n", ""} {
+		c := g.dial()
+		c.send("PUT /a HTTP/1.1\r\nHost: gw\r\nExpect: 100-continue\r\n%s\r\n", framing)
+		resp, _ := c.answer()
+		if resp.StatusCode != 200 || !resp.Close {
+			t.Errorf("%q: status %d, close %t; want 200 and close", framing, resp.StatusCode, resp.Close)
+		}
+		c.expectEnd()
+	}
+}
+
 // The second request may lie in fasthttp's reader, or beyond it in the socket.
 func TestPipelinedRequestSurvivesThePut(t *testing.T) {
 	f := newFake(t, nil, well)

@@ -11,13 +11,16 @@ import (
 )
 
 // Respond writes an answer to the client, then gives the connection back to its Listener, or closes it (lingering) if the body was
-// not read to its end or close is set. Content-Length, Connection and, if it is missing, Date are added.
+// not read to its end, if a 100 Continue that was asked for never came, or if close is set. Content-Length, Connection and, if it is
+// missing, Date are added.
 func (x *Exchange) Respond(status int, headers []sigv4.Header, body []byte, close bool) error {
 	if x.done {
 		return errors.New("the client has its answer already")
 	}
 	x.done = true
-	keep := x.body.ended && !close && !x.close && !x.conn.socket.listener.isDraining()
+	// An empty body needs no 100 Continue (RFC 9110, section 10.1.1), but botocore takes the next answer on a connection without
+	// it for a part of this one, and waits for more until it times out.
+	keep := x.body.ended && (x.continued || !x.Head.Expect) && !close && !x.close && !x.conn.socket.listener.isDraining()
 	b, err := x.answer(status, headers, body, keep)
 	if err == nil {
 		if _, err = x.conn.Write(b); err != nil {
