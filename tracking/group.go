@@ -9,7 +9,8 @@ import (
 
 const (
 	batchEvents = 500
-	// batchBytes leaves room for one more event under 1 MiB, of the 16 MiB that a document of MongoDB may have.
+	// batchBytes leaves room for one more event under 1 MiB, of the 16 MiB that a document of MongoDB may have. That of a
+	// DeleteObjects, with up to 1000 keys, may take 3 MiB more.
 	batchBytes = 1<<20 - 64<<10
 	// eventBytes is about the size of an event without its strings.
 	eventBytes = 400

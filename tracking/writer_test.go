@@ -238,7 +238,11 @@ func TestEveryStringIsMadeValid(t *testing.T) {
 			v.Field(i).SetString("a\xffb")
 		}
 	}
+	e.Keys = []string{"a\xffb", strings.Repeat("x", longestString+1)}
 	clean(&e)
+	if e.Keys[0] != "a\ufffdb" || len(e.Keys[1]) != longestString {
+		t.Errorf("keys %q and one of %d bytes", e.Keys[0], len(e.Keys[1]))
+	}
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Name
 		if v.Field(i).Kind() == reflect.String && !given[name] && !utf8.ValidString(v.Field(i).String()) {

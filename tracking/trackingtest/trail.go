@@ -75,6 +75,7 @@ func trail(t *testing.T, open func(t *testing.T) tracking.Store) {
 		s := open(t)
 		e := a
 		e.Bytes, e.Parts, e.ETag, e.Count = 1<<40, 10000, `"abc"`, 3
+		e.Keys, e.Target = []string{"acme/a", "acme/b"}, "token-2"
 		want := batch("w1", 1, 0, e, event("", ""))
 		mustAppend(t, s, want)
 		wantEqual(t, "events", allEvents(t, s, tracking.EventQuery{}), want.Events)
