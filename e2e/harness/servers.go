@@ -64,6 +64,27 @@ func StartVersitygw(ctx context.Context, dir string, tls *Certificates) (*Server
 	})
 }
 
+// StartMinIO starts S3 storage over an empty directory of dir, with an STS at the same address.
+func StartMinIO(ctx context.Context, dir string) (*Server, error) {
+	bin, err := Tool("bin/minio")
+	if err != nil {
+		return nil, err
+	}
+	s, err := startServer(ctx, filepath.Join(dir, "minio.log"), func(addr string) (string, []string, []string) {
+		return bin, []string{"server", "--quiet", "--address", addr, filepath.Join(dir, "objects")},
+			[]string{"MINIO_ROOT_USER=" + StorageKey, "MINIO_ROOT_PASSWORD=" + StorageSecret, "MINIO_BROWSER=off"}
+	})
+	if err != nil {
+		return nil, err
+	}
+	// It listens before it knows its users.
+	client := S3("http://"+s.Addr, "us-east-1", StorageKey, StorageSecret)
+	return s, Await(ctx, "minio's first answer", s.Process, func() bool {
+		_, err := client.ListBuckets(ctx, nil)
+		return err == nil
+	})
+}
+
 // StartRedis starts redis-server without persistence: what it holds is a cache.
 func StartRedis(ctx context.Context, dir string) (*Server, error) {
 	return startServer(ctx, filepath.Join(dir, "redis.log"), func(addr string) (string, []string, []string) {

@@ -44,6 +44,7 @@ type Setup struct {
 	Config     []string      // lines at the end of the config file
 	Backend    []string      // lines in the storage backend
 	StorageTLS *Certificates // of storage, which then speaks https
+	MinIO      bool          // in versitygw's place
 }
 
 // NewDemo is `partway demo`: embedded tracking, its own storage.
@@ -58,15 +59,18 @@ func NewDemo(ctx context.Context, bin, dir string) (*Stack, error) {
 	}, nil
 }
 
-// NewServe is `partway serve` on versitygw and what the setup says, each server behind a tap.
-func NewServe(ctx context.Context, bin, dir string, setup Setup) (s *Stack, err error) {
-	s = &Stack{Name: "embedded", Bin: bin, Dir: dir, Config: filepath.Join(dir, "config.yaml")}
+// NewServe is `partway serve` on versitygw or MinIO and what the setup says, each server behind a tap.
+func NewServe(ctx context.Context, bin, dir string, setup Setup) (_ *Stack, err error) {
+	s := &Stack{Name: "embedded", Bin: bin, Dir: dir, Config: filepath.Join(dir, "config.yaml")}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Stop())
 		}
 	}()
 	start := func(ctx context.Context, dir string) (*Server, error) {
+		if setup.MinIO {
+			return StartMinIO(ctx, dir)
+		}
 		return StartVersitygw(ctx, dir, setup.StorageTLS)
 	}
 	if s.ToStorage, err = s.tapped(ctx, start); err != nil {
