@@ -41,7 +41,7 @@ func TestCommandsShowUploadsAuditAndTokens(t *testing.T) {
 			t.Error("the audit shows a secret")
 		}
 
-		bearer := strings.TrimSpace(partway("token", "issue", "--tenant", n.Name, "--bucket", harness.Bucket, "--prefix", n.Prefix, "--actions", "GetObject,HeadObject", "--format", "bearer"))
+		bearer := strings.TrimSpace(partway("token", "issue", "--tenant", n.Name, "--bucket", harness.Bucket, "--prefix", n.Prefix, "--actions", "GetObject,ListBucket", "--format", "bearer"))
 		get := n.Request(t, http.MethodGet, "/"+harness.Bucket+"/"+key, "")
 		get.Header.Set("Authorization", "Bearer "+bearer)
 		if a := n.Do(t, get); a.StatusCode != http.StatusOK {

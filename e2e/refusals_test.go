@@ -165,8 +165,8 @@ func TestRefusalsOfWhatATokenMayNotTouch(t *testing.T) {
 			{"XML of another kind", "POST", bucket + key + "?uploadId=" + id, "<Delete></Delete>", 400, "MalformedXML"},
 			{"huge XML", "POST", bucket + key + "?uploadId=" + id, huge, 400, "MaxMessageLengthExceeded"},
 			{"part that storage never saw", "POST", bucket + key + "?uploadId=" + id, partList(`"00000000000000000000000000000000"`), 400, "InvalidPart"},
-			{"unknown operation on a key", "PUT", bucket + key + "?acl", "", 501, "NotImplemented"},
-			{"unknown operation on the bucket", "PUT", "/" + harness.Bucket + "?lifecycle", "", 501, "NotImplemented"},
+			{"unknown operation on a key", "PUT", bucket + key + "?torrent", "", 501, "NotImplemented"},
+			{"unknown operation on the bucket", "PUT", "/" + harness.Bucket + "?inventory", "", 501, "NotImplemented"},
 			{"object that is not there", "GET", bucket + n.Prefix + "nothing", "", 404, "NoSuchKey"},
 		} {
 			t.Run(c.name, func(t *testing.T) {
