@@ -37,6 +37,9 @@ func (g *Gateway) putObject(ctx context.Context, r *Request) (*Response, error) 
 // send takes a body to storage by the road that decide chooses. forced says that the call has headers that the client did not
 // send; a redirect cannot carry them. reserve, if set, is asked before the first byte moves, with the time until which a grant counts.
 func (g *Gateway) send(ctx context.Context, r *Request, b *storage.Backend, c *storage.Call, f *framing, forced bool, reserve func(Road, time.Time) error) (*Response, error) {
+	if f.bytes > maxPutBytes {
+		return nil, errEntityTooLarge
+	}
 	wish := r.Header("x-partway-transfer")
 	if wish != "" && wish != string(RoadRedirect) && wish != string(RoadRelay) {
 		return nil, errInvalidArgument.saying("x-partway-transfer is either redirect or relay.")
@@ -78,6 +81,9 @@ func (g *Gateway) send(ctx context.Context, r *Request, b *storage.Backend, c *s
 		return g.relayBody(ctx, x, r, b, c, f)
 	}}, nil
 }
+
+// maxPutBytes is S3's limit on one body: a part, or an object that is put whole.
+const maxPutBytes = 5 << 30
 
 // relayBody moves the body and returns storage's answer as the client's.
 func (g *Gateway) relayBody(ctx context.Context, x *relay.Exchange, r *Request, b *storage.Backend, c *storage.Call, f *framing) (*Response, error) {

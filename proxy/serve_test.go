@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -132,6 +133,16 @@ func TestRefusalOfAnEmptyBodyWithExpectEndsTheConnection(t *testing.T) {
 	answer, err := io.ReadAll(conn)
 	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 403") {
 		t.Errorf("%q, %v, want a refusal and the end", answer, err)
+	}
+}
+
+func TestABodyBeyondFiveGiBIsRefused(t *testing.T) {
+	b := newBench(t)
+	conn := b.dial()
+	fmt.Fprintf(conn, "PUT /uploads/acme/x HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: %d\r\nAuthorization: Bearer %s\r\n\r\n", maxPutBytes+1, b.tenant)
+	var line [12]byte
+	if _, err := io.ReadFull(conn, line[:]); err != nil || string(line[:]) != "HTTP/1.1 400" {
+		t.Errorf("%q, %v", line, err)
 	}
 }
 
