@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"bufio"
+	"io"
+	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -131,5 +134,60 @@ func TestRateOverTwoGateways(t *testing.T) {
 	}
 	if err := a.ToRedis.Mend(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Who comes from elsewhere is told so and recorded, whatever the client itself says about where it is.
+func TestTokenOfOneNetworkBehindATrustedProxy(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		config  []string
+		allowed []string // values of X-Forwarded-For that the token is let in with
+		refused []string
+	}{
+		{"trusted", []string{"server: {trusted_proxies: [127.0.0.0/8]}"},
+			[]string{"203.0.113.9", "198.51.100.1, 203.0.113.9", "203.0.113.9, 127.0.0.2"}, []string{"", "203.0.113.9, 198.51.100.1"}},
+		{"not trusted", nil, nil, []string{"", "203.0.113.9"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := ownStack(t, harness.Setup{Config: c.config}).NewTenant(t)
+			bearer := strings.TrimSpace(partway(t, n.Stack, "token", "issue", "--tenant", n.Name, "--bucket", harness.Bucket, "--prefix", n.Prefix,
+				"--actions", "ListBucket", "--addresses", "203.0.113.0/24", "--format", "bearer"))
+			ask := func(forwarded string) harness.Answer {
+				r := n.Request(t, http.MethodGet, "/"+harness.Bucket+"?list-type=2&prefix="+n.Prefix, "")
+				r.Header.Set("Authorization", "Bearer "+bearer)
+				if forwarded != "" {
+					r.Header.Set("X-Forwarded-For", forwarded)
+				}
+				return n.Do(t, r)
+			}
+			for _, forwarded := range c.allowed {
+				if a := ask(forwarded); a.StatusCode != http.StatusOK {
+					t.Errorf("X-Forwarded-For %q: %s %s", forwarded, a.Status, a.Text)
+				}
+			}
+			for _, forwarded := range c.refused {
+				refused(t, n, ask(forwarded), 403, "AccessDenied", true)
+			}
+		})
+	}
+}
+
+func TestConnectionsPerAddress(t *testing.T) {
+	const most = 3
+	s := ownStack(t, harness.Setup{Config: []string{"limits: {connections_per_address: 3}"}})
+	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}, Timeout: 10 * time.Second}
+	for i := range most + 1 {
+		c, err := from.DialContext(t.Context(), "tcp", s.Gateway.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_, _ = io.WriteString(c, "GET /_partway/health HTTP/1.1\r\nHost: gateway\r\n\r\n") // of one that is closed, the read tells
+		line, _ := bufio.NewReader(c).ReadString('\n')
+		if served := strings.HasPrefix(line, "HTTP/1.1 200"); served != (i < most) {
+			t.Errorf("connection %d: %q", i+1, line)
+		}
 	}
 }
