@@ -18,8 +18,10 @@ func TestForeignTokens(t *testing.T) {
 	other := newProvider(t, published("rsa2", "other's", "RS256"))
 	p := newProvider(t, published("rsa", "r", "RS256"), published("ec", "e", "ES256"), published("ed", "d", "EdDSA"),
 		published("rsa2", "pss", "PS256"), published("rsa2", "unnamed", ""))
+	role := testRole(p.URL)
+	role.Conditions = map[string][]string{"owner": {"acme"}} // so that nothing but what is tested refuses a token
 	f, err := NewForeign(ForeignConfig{Issuers: []ForeignIssuer{p.issuer(), {Issuer: other.URL, Audiences: []string{"x"}}},
-		Roles: []Role{testRole(p.URL)}, Transport: p.Client().Transport, Now: newForeignClock().now})
+		Roles: []Role{role}, Transport: p.Client().Transport, Now: newForeignClock().now})
 	if err != nil {
 		t.Fatal(err)
 	}

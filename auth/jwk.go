@@ -60,9 +60,9 @@ func parseJWKS(document []byte, allowed []string) (map[string]foreignKey, error)
 	return keys, nil
 }
 
-// verifies says whether a key is public and meant for signatures: use and key_ops, RFC 7517 sections 4.2 and 4.3.
+// verifies says whether a key is meant for signatures: use and key_ops, RFC 7517 sections 4.2 and 4.3.
 func verifies(k *jose.JSONWebKey, operations []string) bool {
-	return k.IsPublic() && (k.Use == "" || k.Use == "sig") && (operations == nil || slices.Contains(operations, "verify"))
+	return (k.Use == "" || k.Use == "sig") && (operations == nil || slices.Contains(operations, "verify"))
 }
 
 // algorithmOf binds a key to one algorithm: the one it names, else the first of the allowed ones that its type can do
@@ -76,6 +76,7 @@ func algorithmOf(k *jose.JSONWebKey, allowed []string) string {
 	return ""
 }
 
+// canDo knows public keys alone: an issuer that publishes a private one has lost it.
 func canDo(key any, algorithm string) bool {
 	switch key := key.(type) {
 	case *rsa.PublicKey:

@@ -151,6 +151,11 @@ func TestSTSRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	elsewhere, err := b.issuer.Issue(auth.Grant{Class: auth.ClassKey, Tenant: "acme", TTL: time.Hour, Addresses: []string{"203.0.113.0/24"},
+		Scopes: []auth.Scope{{Bucket: "uploads", Actions: []string{"s3:*"}}}}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name               string
 		method, path, body string
@@ -178,6 +183,7 @@ func TestSTSRefuses(t *testing.T) {
 		{"caller unsigned", "POST", "/", caller, nil, 403, "MissingAuthenticationToken"},
 		{"caller by bearer", "POST", "/", caller, []string{"Authorization", "Bearer " + b.tenant}, 400, "IncompleteSignature"},
 		{"caller signed for S3", "POST", "/", caller, signedHeaders(b, key, "s3", caller), 400, "IncompleteSignature"},
+		{"caller from an address that its key is not for", "POST", "/", caller, signedHeaders(b, elsewhere, "sts", caller), 403, "AccessDenied"},
 		{"caller's key expired", "POST", "/", caller, signedHeaders(b, key, "sts", caller), 403, "ExpiredToken"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
