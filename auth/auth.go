@@ -10,7 +10,7 @@
 //
 // Tokens of other issuers are let in by roles: Foreign (foreign.go, foreigntoken.go, role.go) holds them to the keys that
 // their issuers publish (keyset.go, jwk.go). They come as bearers, or to the two operations of AWS's Security Token
-// Service (sts.go), which gives a key in exchange, narrowed by an inline policy (policy.go).
+// Service (sts.go), which gives a key in exchange, narrowed by an inline policy (policy.go, narrow.go).
 //
 // Issuer makes tokens, Sealer hides storage's upload ids; both stand on the keys of keys.go.
 //
