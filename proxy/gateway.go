@@ -140,11 +140,10 @@ func (g *Gateway) Serve(l net.Listener) error {
 	g.listener = listener
 	g.running.Go(func() { g.refusals.run(g.base, g.Writer) })
 	g.mu.Unlock()
-	err := g.app.Listener(listener)
-	if g.base.Err() != nil || errors.Is(err, net.ErrClosed) {
-		return nil
+	if err := g.app.Listener(listener); g.base.Err() == nil && !errors.Is(err, net.ErrClosed) {
+		return err
 	}
-	return err
+	return nil
 }
 
 // Shutdown stops accepting, lets requests and transfers finish until ctx ends, then closes what is left.

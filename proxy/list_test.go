@@ -43,7 +43,7 @@ func TestWalls(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			inside, below, err := walls(id, "s3:ListBucket", tt.bucket, tt.prefix, tt.delimiter)
-			if tt.want == auth.ErrAccessDenied {
+			if errors.Is(tt.want, auth.ErrAccessDenied) {
 				if asError(err).Code != "AccessDenied" {
 					t.Errorf("%v, want AccessDenied", err)
 				}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -59,7 +60,7 @@ func (g *Gateway) revoke(ctx context.Context, r *Request, v tracking.Revocation,
 	v.At = g.Now().UTC().Truncate(time.Millisecond)
 	v.ExpiresAt = v.At.Add(life)
 	if err := g.Store.Revoke(ctx, v); err != nil {
-		if asNoSuchUpload(err) == errNoSuchUpload {
+		if errors.Is(err, tracking.ErrNotFound) {
 			return nil, errNotFound.saying("No token with this id was issued here.")
 		}
 		return nil, err
