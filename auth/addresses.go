@@ -20,7 +20,8 @@ func ParsePrefix(text string) (netip.Prefix, error) {
 	return p, nil
 }
 
-func parseAddresses(texts []string) ([]netip.Prefix, error) {
+// ParsePrefixes reads several; the first that is wrong is the error.
+func ParsePrefixes(texts []string) ([]netip.Prefix, error) {
 	var all []netip.Prefix
 	for _, text := range texts {
 		p, err := ParsePrefix(text)

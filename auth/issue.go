@@ -152,7 +152,7 @@ func (i *Issuer) check(g Grant) error {
 			return fmt.Errorf("scope %d: %w", n+1, err)
 		}
 	}
-	_, err := parseAddresses(g.Addresses)
+	_, err := ParsePrefixes(g.Addresses)
 	return err
 }
 

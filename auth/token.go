@@ -80,7 +80,7 @@ func (v *Verifier) verifyToken(text string, now time.Time) (*verifiedToken, erro
 	if !known {
 		return nil, fmt.Errorf("%w: master key %d is unknown", ErrToken, c.Master)
 	}
-	addresses, err := parseAddresses(c.Addresses)
+	addresses, err := ParsePrefixes(c.Addresses)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrToken, err)
 	}

@@ -34,6 +34,7 @@ type issueFlags struct {
 	actions, scopes, addresses    []string
 	ttl                           time.Duration
 	maxObjectBytes                int64
+	maxOpenUploads                int
 	offline, operator             bool
 	config                        string
 }
@@ -77,7 +78,8 @@ func newTokenIssue(gateway *clientFlags) *cobra.Command {
 	flags.StringVar(&f.prefix, "prefix", "", "keys in it that it may touch; whole path segments [all]")
 	flags.StringSliceVar(&f.actions, "actions", nil, "what it may do, in S3's names: PutObject,GetObject")
 	flags.Int64Var(&f.maxObjectBytes, "max-object-bytes", 0, "largest object that it may create [no limit]")
-	flags.StringArrayVar(&f.scopes, "scope", nil, `a scope as JSON, in place of the four flags above; repeatable: {"bucket":"b","prefix":"p/","actions":["s3:*"]}`)
+	flags.IntVar(&f.maxOpenUploads, "max-open-uploads", 0, "multipart uploads that its tenant may have open under the prefix [no limit]")
+	flags.StringArrayVar(&f.scopes, "scope", nil, `a scope as JSON, in place of the five flags above; repeatable: {"bucket":"b","prefix":"p/","actions":["s3:*"]}`)
 	flags.StringSliceVar(&f.addresses, "addresses", nil, "networks that it may be used from, as 203.0.113.0/24,2001:db8::/48 [anywhere]")
 	flags.DurationVar(&f.ttl, "ttl", 12*time.Hour, "how long it is valid")
 	flags.StringVar(&f.class, "class", string(auth.ClassKey), "key or bearer")
@@ -130,8 +132,8 @@ const operatorTenant = "operator"
 func everything() []auth.Scope { return []auth.Scope{{Bucket: "*", Actions: []string{"s3:*"}}} }
 
 func (f *issueFlags) scope(bucketGiven bool) ([]auth.Scope, error) {
-	if !bucketGiven && (f.prefix != "" || len(f.actions) > 0 || f.maxObjectBytes != 0) {
-		return nil, usagef("--prefix, --actions and --max-object-bytes belong to a --bucket")
+	if !bucketGiven && (f.prefix != "" || len(f.actions) > 0 || f.maxObjectBytes != 0 || f.maxOpenUploads != 0) {
+		return nil, usagef("--prefix, --actions, --max-object-bytes and --max-open-uploads belong to a --bucket")
 	}
 	switch {
 	case f.operator && (bucketGiven || len(f.scopes) > 0):
@@ -143,7 +145,8 @@ func (f *issueFlags) scope(bucketGiven bool) ([]auth.Scope, error) {
 	case bucketGiven && len(f.actions) == 0:
 		return nil, usagef("what may it do? Give --actions, for example PutObject,GetObject")
 	case bucketGiven:
-		return []auth.Scope{{Bucket: f.bucket, Prefix: f.prefix, Actions: s3Actions(f.actions), MaxObjectBytes: f.maxObjectBytes}}, nil
+		return []auth.Scope{{Bucket: f.bucket, Prefix: f.prefix, Actions: s3Actions(f.actions),
+			MaxObjectBytes: f.maxObjectBytes, MaxOpenUploads: f.maxOpenUploads}}, nil
 	case len(f.scopes) == 0:
 		return nil, usagef("what may it touch? Give --bucket with --actions, or --scope")
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -61,7 +60,7 @@ func (s *server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	proxies, err := networks(c.Server.TrustedProxies)
+	proxies, err := auth.ParsePrefixes(c.Server.TrustedProxies)
 	if err != nil {
 		return fmt.Errorf("server.trusted_proxies: %w", err)
 	}
@@ -179,19 +178,6 @@ func (s *server) openStores(ctx context.Context, probes map[string]func(context.
 
 // localShare: without Redis each of several gateways counts for itself, and allows only this part of the rate.
 const localShare = 4
-
-// networks reads what config.Load has checked.
-func networks(texts []string) ([]netip.Prefix, error) {
-	var all []netip.Prefix
-	for _, text := range texts {
-		p, err := auth.ParsePrefix(text)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, p)
-	}
-	return all, nil
-}
 
 // openTrail starts the audit writer. It spools only in front of MongoDB: where the embedded store cannot be written, neither can
 // a file beside it.

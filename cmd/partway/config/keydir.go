@@ -156,5 +156,13 @@ func writeWhole(file string, text []byte) error {
 	if err = errors.Join(err, part.Sync(), part.Close()); err != nil {
 		return err
 	}
-	return os.Link(part.Name(), file)
+	if err := os.Link(part.Name(), file); err != nil {
+		return err
+	}
+	// A key that a token was made with must not vanish with the power.
+	dir, err := os.Open(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }

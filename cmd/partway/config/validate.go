@@ -69,8 +69,10 @@ func (c *Config) checkServer(k *check) {
 		k.require(domain != "" && !strings.ContainsAny(domain, "/:*"), fmt.Sprintf("server.domains[%d]", i), "%q is not a host name", domain)
 	}
 	for i, network := range s.TrustedProxies {
-		_, err := auth.ParsePrefix(network)
-		k.require(err == nil, fmt.Sprintf("server.trusted_proxies[%d]", i), "%v", err)
+		at := fmt.Sprintf("server.trusted_proxies[%d]", i)
+		p, err := auth.ParsePrefix(network)
+		k.require(err == nil, at, "%v", err)
+		k.require(err != nil || p.Bits() > 0, at, "%s is everybody: any client could claim any address", network)
 	}
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	k.oneOf("log.format", c.Log.Format, "text", "json")
