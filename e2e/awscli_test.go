@@ -16,7 +16,7 @@ func TestStockAwsCliCopiesAHundredMiBAndBack(t *testing.T) {
 		object := "s3://" + harness.Bucket + "/" + n.Prefix + "dir/big file é.bin"
 		gateway, storage := n.Tap.Up(), toStorage(n)
 		n.Aws(t, "s3", "cp", "--only-show-errors", path, object)
-		t.Logf("aws s3 cp of %d bytes, relayed: %d bytes to the gateway, %d to storage", len(content), n.Tap.Up()-gateway, toStorage(n)-storage)
+		t.Logf("aws s3 cp of %d bytes, relayed: %d bytes to the gateway, %d to storage's tap", len(content), n.Tap.Up()-gateway, toStorage(n)-storage)
 		back := filepath.Join(t.TempDir(), "back")
 		n.Aws(t, "s3", "cp", "--only-show-errors", object, back)
 		sameFile(t, back, content)

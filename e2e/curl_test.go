@@ -80,7 +80,7 @@ func TestCurlIsRedirectedBeforeTheBodyLeaves(t *testing.T) {
 			n.Endpoint+"/"+harness.Bucket+"/"+key+"?partNumber=1&uploadId="+id)
 
 		gateway, storage := n.Tap.Up()-gatewayBefore, toStorage(n)-storageBefore
-		t.Logf("part of %d bytes, redirected: %d bytes to the gateway, %d to storage", len(content), gateway, storage)
+		t.Logf("part of %d bytes, redirected: %d bytes to the gateway, %d to storage's tap", len(content), gateway, storage)
 		if gateway >= 16<<10 {
 			t.Errorf("the gateway was sent %d bytes for a part of %d, want headers alone", gateway, len(content))
 		}

@@ -37,7 +37,7 @@ func TestStockAwsCliOverTLS(t *testing.T) {
 			if err := os.WriteFile(n.AwsConfig(), []byte(c.config), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			for _, size := range []int{70_000, 100 * mib} {
+			for _, size := range []int{70_000, 20 * mib} {
 				path, content := file(t, size)
 				object := "s3://" + harness.Bucket + "/" + n.Prefix + "file"
 				n.Aws(t, "s3", "cp", "--only-show-errors", path, object)
