@@ -33,7 +33,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.partway, "partway", "bin/partway", "the `binary` to measure")
 	flag.StringVar(&o.results, "results", "bench/results", "`directory` for the table")
-	flag.IntVar(&o.gib, "gib", 2, "GiB per relay measurement")
+	flag.IntVar(&o.gib, "gib", 1, "GiB per relay measurement")
 	flag.IntVar(&o.rounds, "rounds", 3, "relay measurements of each kind; the table has their medians")
 	flag.IntVar(&o.redirects, "redirects", 30_000, "redirects to ask for")
 	flag.IntVar(&o.memoryGiB, "memory-gib", 8, "parts of 1 GiB sent at once for the memory measurement")

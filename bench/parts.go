@@ -115,7 +115,8 @@ func memory(b io.Writer, o options, dir, sink, zeros string) error {
 	if _, err := sendParts(g.addr, "Authorization: Bearer "+g.bearer+"\r\n", id, zeros, o.memoryGiB, o.memoryGiB, 1<<30); err != nil {
 		return err
 	}
-	fmt.Fprintf(b, "\n## Memory\n\nPeak resident set of the gateway: %.0f MiB after its start, %.0f MiB with %d parts of 1 GiB at once.\n", idle, g.peak(), o.memoryGiB)
+	fmt.Fprintf(b, "\n## Memory\n\nPeak resident set of the gateway: %.0f MiB after its start, %.0f MiB with %d parts of 1 GiB at once.\n"+
+		"%.0f MiB of it at the end is memory of its own; the rest is the program's file.\n", idle, g.peak(), o.memoryGiB, g.anonymous())
 	return nil
 }
 

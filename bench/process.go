@@ -72,14 +72,20 @@ func (p *process) cpu() time.Duration {
 }
 
 // peak is the largest resident set so far, in MiB, summed over the children.
-func (p *process) peak() float64 {
+func (p *process) peak() float64 { return p.memory("VmHWM:") }
+
+// anonymous is what is resident now and not backed by a file, in MiB: peak counts the pages of the program itself as well.
+func (p *process) anonymous() float64 { return p.memory("RssAnon:") }
+
+// memory sums a line of proc(5)'s status over the family.
+func (p *process) memory(line string) float64 {
 	var kib int64
 	for _, pid := range p.family() {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 		if err != nil {
 			continue
 		}
-		_, after, _ := strings.Cut(string(b), "VmHWM:")
+		_, after, _ := strings.Cut(string(b), line)
 		if fields := strings.Fields(after); len(fields) > 0 {
 			n, _ := strconv.ParseInt(fields[0], 10, 64)
 			kib += n
