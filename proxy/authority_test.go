@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
 	"testing"
 	"time"
@@ -23,6 +22,8 @@ func identityUntil(t time.Time) *auth.Identity { return &auth.Identity{ExpiresAt
 
 func header(name, value string) sigv4.Header { return sigv4.Header{Name: name, Value: value} }
 
+var benchMaster = []byte("a master key that nobody but this test has")
+
 func newAuthority(t *testing.T, foreign *auth.Foreign) (*auth.Verifier, *auth.Issuer, *auth.Sealer) {
 	t.Helper()
 	key, err := auth.GenerateSigningKey()
@@ -30,7 +31,7 @@ func newAuthority(t *testing.T, foreign *auth.Foreign) (*auth.Verifier, *auth.Is
 		t.Fatal(err)
 	}
 	signing := []auth.SigningKey{key}
-	masters := []auth.MasterKey{{Version: 1, Secret: bytes.Repeat([]byte{7}, auth.MinMasterBytes), Active: true}}
+	masters := []auth.MasterKey{{Version: 1, Secret: benchMaster, Active: true}}
 	verifier, err := auth.NewVerifier(auth.VerifierConfig{Issuer: "partway", Audience: "partway", Region: "us-east-1", SigningKeys: signing, MasterKeys: masters, Foreign: foreign,
 		Revocations: func(context.Context) ([]auth.Revocation, error) { return nil, nil }})
 	if err != nil {

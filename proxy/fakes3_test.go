@@ -52,6 +52,7 @@ const (
 	refuse           // 403 AccessDenied
 	fail             // 500 InternalError
 	errorIn200       // 200 with <Error>
+	talk             // 403, and its <Error> repeats what was signed, as S3's SignatureDoesNotMatch does
 )
 
 func newFakeS3(t *testing.T) *fakeS3 {
@@ -149,6 +150,10 @@ func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	case errorIn200:
 		fakeError(w, http.StatusOK, "InvalidPart")
+		return
+	case talk:
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprintf(w, "<Error><Code>SignatureDoesNotMatch</Code><Message>no</Message><SignatureProvided>%s</SignatureProvided><StringToSign>%[1]s</StringToSign></Error>", r.Header.Get("Authorization"))
 		return
 	case cutAfter:
 		w = httptest.NewRecorder()

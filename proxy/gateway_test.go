@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -35,6 +36,8 @@ type bench struct {
 	tenant  string // bearer: everything under uploads/acme/
 	stop    func()
 }
+
+const benchStorageSecret = "the storage's own secret"
 
 // faultyStore is the embedded store, with a fault for the next write of a record: it fails, or it is written and fails all the same.
 type faultyStore struct {
@@ -102,19 +105,23 @@ func newBenchOn(t *testing.T, endpoint string) *bench {
 // newBenchWith lets in whom other issuers vouch for.
 func newBenchWith(t *testing.T, s3 *fakeS3, foreign *auth.Foreign) *bench {
 	t.Helper()
+	return newBenchLogging(t, s3, foreign, slog.New(slog.DiscardHandler))
+}
+
+func newBenchLogging(t *testing.T, s3 *fakeS3, foreign *auth.Foreign, log *slog.Logger) *bench {
+	t.Helper()
 	b := &bench{t: t, s3: s3}
 	store, err := bolt.Open(bolt.Config{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.store = &faultyStore{Store: store}
-	log := slog.New(slog.DiscardHandler)
 	b.writer, err = tracking.NewWriter(tracking.WriterConfig{Trail: b.store, ChainKey: []byte("chain"), Gateway: "test", Log: log, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	backend, err := storage.New(storage.Config{Name: "main", Endpoint: s3.URL, Region: "us-east-1", PathStyle: true,
-		Credentials: storage.Credentials{AccessKeyID: "storage-id", SecretAccessKey: "storage-secret"}})
+		Credentials: storage.Credentials{AccessKeyID: "storage-id", SecretAccessKey: benchStorageSecret}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +147,7 @@ func newBenchWith(t *testing.T, s3 *fakeS3, foreign *auth.Foreign) *bench {
 	go func() { served <- b.gateway.Serve(l) }()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	b.url = "http://localhost:" + port // not the name that storage has: a redirect needs two
-	b.stop = func() {
+	b.stop = sync.OnceFunc(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		if err := b.gateway.Shutdown(ctx); err != nil {
@@ -154,7 +161,7 @@ func newBenchWith(t *testing.T, s3 *fakeS3, foreign *auth.Foreign) *bench {
 		}
 		_ = sessions.Close()
 		_ = store.Close()
-	}
+	})
 	t.Cleanup(b.stop)
 	b.tenant = b.bearer("acme", auth.Scope{Bucket: "uploads", Prefix: "acme", Actions: []string{"s3:*"}})
 	return b

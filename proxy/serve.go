@@ -192,7 +192,8 @@ func (g *Gateway) unparsed(c *fiber.Ctx, err error) error {
 		refusal = errMethodNotAllowed
 	}
 	r := &Request{ID: newRequestID(), Received: g.Now(), Head: &relay.Head{Length: -1}, unread: true, Client: peerAddress(c.Context().RemoteAddr())}
-	g.write(c, r, g.exit(g.base, r, nil, refusal.because(err)))
+	// fasthttp's words quote the head, where tokens and signatures are: they go no further.
+	g.write(c, r, g.exit(g.base, r, nil, refusal))
 	return nil
 }
 
