@@ -57,6 +57,23 @@ func TestAuthorize(t *testing.T) {
 	}
 }
 
+// In whatever order they stand, the scope with the longest prefix is the one whose limits count.
+func TestNarrowestScopeCounts(t *testing.T) {
+	wide := Scope{Bucket: "uploads", Prefix: "acme", Actions: []string{"s3:*"}}
+	narrow := Scope{Bucket: "uploads", Prefix: "acme/in", Actions: []string{"s3:PutObject"}, MaxObjectBytes: 7}
+	for name, scopes := range map[string][]Scope{"narrow first": {narrow, wide}, "wide first": {wide, narrow}} {
+		id := &Identity{Scopes: scopes}
+		for key, want := range map[string]int64{"acme/in/x": 7, "acme/inside": 0} {
+			if s, err := id.Authorize("s3:PutObject", "uploads", key); err != nil || s.MaxObjectBytes != want {
+				t.Errorf("%s: %s: %+v, %v; want a limit of %d", name, key, s, err, want)
+			}
+		}
+		if s, err := id.Authorize("s3:GetObject", "uploads", "acme/in/x"); err != nil || s.MaxObjectBytes != 0 {
+			t.Errorf("%s: an action that the narrow one does not have: %+v, %v", name, s, err)
+		}
+	}
+}
+
 func TestPrefixesAndBuckets(t *testing.T) {
 	id := &Identity{Scopes: []Scope{
 		{Bucket: "b", Prefix: "z", Actions: []string{"s3:*"}},

@@ -98,6 +98,17 @@ func TestPresignedParametersAreHeaders(t *testing.T) {
 	b.want(put("x-amz-copy-source="+url.QueryEscape("/uploads/other/x")), 403, "AccessDenied")
 }
 
+// Go's net/http keeps Authorization when a redirect leads to the host it came from.
+func TestNoRedirectToTheGatewaysOwnHost(t *testing.T) {
+	b := newBench(t)
+	conn := b.dial()
+	fmt.Fprintf(conn, "PUT /uploads/acme/x HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: 5\r\nx-partway-transfer: redirect\r\nAuthorization: Bearer %s\r\n\r\nhello", b.tenant)
+	got, err := io.ReadAll(conn)
+	if err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 200") || !strings.Contains(string(got), "x-partway-transfer: relay;reason=same-host") {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestCopiesKeepTheTokensRules(t *testing.T) {
 	b := newBench(t)
 	b.want(b.ask("PUT", "/uploads/acme/a", "hello"), 200, "")

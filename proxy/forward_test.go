@@ -103,6 +103,16 @@ func TestForcedHeadersAndNoOverwriteGoByTheRelay(t *testing.T) {
 	}
 }
 
+func TestNoOverwriteHoldsAtComplete(t *testing.T) {
+	b := newBench(t)
+	id := b.started(key)
+	b.tenant = b.bearer("acme", scopeOf("acme", func(s *scope) { s.NoOverwrite = true }))
+	b.want(b.complete(key, id, "hello"), 200, "")
+	if got := b.s3.last().Get("if-none-match"); got != "*" {
+		t.Errorf("storage got If-None-Match %q", got)
+	}
+}
+
 func TestMaxOpenUploads(t *testing.T) {
 	b := newBench(t)
 	b.tenant = b.bearer("acme", scopeOf("acme", func(s *scope) { s.MaxOpenUploads = 2 }))
