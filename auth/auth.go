@@ -19,13 +19,14 @@ package auth
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
 	"partway/auth/sigv4"
 )
 
-// Errors of Authenticate and of the scopes. Each is returned wrapped in a sentence that helps the caller.
+// Errors of Authenticate and of the scopes. Each is returned wrapped in a sentence that helps the caller, or in a Refusal.
 var (
 	ErrNoCredentials  = errors.New("no credentials") // nothing to authenticate with
 	ErrTwoMechanisms  = errors.New("more than one authentication mechanism")
@@ -53,6 +54,13 @@ var (
 	ErrNoRole            = errors.New("no such role")
 	ErrPolicy            = errors.New("policy not understood") // an inline policy outside the subset that ParsePolicy names
 	ErrPolicyTooLarge    = errors.New("policy too large")
+)
+
+// Malformed authorization that S3 has codes of its own for: errors.Is finds ErrMalformed in them too.
+var (
+	ErrMalformedQuery  = fmt.Errorf("%w: query", ErrMalformed)
+	ErrInvalidArgument = fmt.Errorf("%w: argument", ErrMalformed)
+	ErrNoDate          = fmt.Errorf("%w: no valid date", ErrMalformed)
 )
 
 // Class of a token. The two are never interchangeable.

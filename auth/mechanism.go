@@ -19,6 +19,7 @@ type credential struct {
 
 // signed is what a SigV4 credential adds.
 type signed struct {
+	place     place
 	amzDate   string // in sigv4.TimeFormat
 	time      time.Time
 	expires   time.Duration // of a presigned request; 0 in the header
@@ -47,11 +48,11 @@ func (v *Verifier) parse(r *Request, service string) (*credential, error) {
 	case inHeader && (q.sigV4 || q.sigV2), q.sigV4 && q.sigV2:
 		return nil, fmt.Errorf("%w: use the Authorization header or the query, not both", ErrTwoMechanisms)
 	case q.sigV2, inHeader && strings.HasPrefix(authorization, "AWS "):
-		return nil, fmt.Errorf("%w: with aws-cli v1, run `aws configure set default.s3.signature_version s3v4`", ErrSigV2)
+		return nil, &Refusal{Err: ErrSigV2, Elements: []Element{hint("With aws-cli v1, run `aws configure set default.s3.signature_version s3v4`.")}}
 	}
 	// Redirect followers replay this header to storage, so nothing of ours ever travels in it.
 	if _, has, err := single(r.Headers, "x-amz-security-token"); has || err != nil || q.has[paramSecurityToken] {
-		return nil, fmt.Errorf("%w: remove the session token (AWS_SESSION_TOKEN) and keep the access key", ErrSecurityToken)
+		return nil, &Refusal{Err: ErrSecurityToken, Elements: []Element{hint("Remove the session token (AWS_SESSION_TOKEN) and keep the access key.")}}
 	}
 	switch {
 	case q.sigV4:
@@ -109,8 +110,9 @@ func checkPayload(payload string) error {
 	if raw, err := hex.DecodeString(payload); err == nil && len(raw) == 32 && payload == strings.ToLower(payload) {
 		return nil
 	}
-	return fmt.Errorf("%w: x-amz-content-sha256 must be UNSIGNED-PAYLOAD, %s, %s, %s or a SHA-256 in lower-case hex",
-		ErrMalformed, sigv4.StreamingSigned, sigv4.StreamingSignedTrailer, sigv4.StreamingUnsignedTrailer)
+	return invalidArgument("x-amz-content-sha256", payload, "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, "+
+		"STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER, STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD, "+
+		"STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER or a valid sha256 value.")
 }
 
 func chunkSigned(payload string) bool {

@@ -95,23 +95,31 @@ func (q *query) set(i int, name, value string) error {
 func (v *Verifier) parseQueryCredential(r *Request, q *query, service string) (*credential, error) {
 	for i := paramAlgorithm; i <= paramSignature; i++ {
 		if q.value[i] == "" {
-			return nil, fmt.Errorf("%w: %s is missing in the query", ErrMalformed, paramNames[i])
+			return nil, invalidQuery("Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, " +
+				"X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters.")
 		}
 	}
-	if q.value[paramAlgorithm] != sigv4.Algorithm {
-		return nil, fmt.Errorf("%w: X-Amz-Algorithm must be %s", ErrMalformed, sigv4.Algorithm)
+	switch q.value[paramAlgorithm] {
+	case sigv4.Algorithm:
+	case "AWS4-ECDSA-P256-SHA256": // SigV4A, for which there is no key here
+		return nil, invalidQuery("X-Amz-Algorithm only supports %q", sigv4.Algorithm)
+	default:
+		return nil, invalidQuery(`X-Amz-Algorithm only supports "AWS4-HMAC-SHA256 and AWS4-ECDSA-P256-SHA256"`)
 	}
-	seconds, err := strconv.Atoi(q.value[paramExpires])
-	if err != nil || seconds < 1 || seconds > maxPresignSeconds {
-		return nil, fmt.Errorf("%w: X-Amz-Expires must be 1 to %d seconds", ErrMalformed, maxPresignSeconds)
+	expires, err := parseExpires(q.value[paramExpires])
+	if err != nil {
+		return nil, err
 	}
-	s := &signed{expires: time.Duration(seconds) * time.Second, signature: q.value[paramSignature]}
+	s := &signed{place: queryPlace, expires: expires, signature: q.value[paramSignature]}
 	token, err := v.parseScope(s, q.value[paramCredential], service)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.parseDate(q.value[paramDate]); err != nil {
-		return nil, err
+	if s.parseTime(q.value[paramDate]) != nil {
+		return nil, invalidQuery(`X-Amz-Date must be in the ISO8601 Long Format "yyyyMMdd'T'HHmmss'Z'"`)
+	}
+	if day := s.amzDate[:len(scopeDate)]; s.scope.Date != day {
+		return nil, invalidQuery("Invalid credential date %q. This date is not the same as X-Amz-Date: %q.", s.scope.Date, day)
 	}
 	if err := s.parseRest(q.value[paramSignedHeaders]); err != nil {
 		return nil, err
@@ -121,6 +129,21 @@ func (v *Verifier) parseQueryCredential(r *Request, q *query, service string) (*
 		return nil, err
 	}
 	return &credential{MechanismQuery, token, payload, s}, nil
+}
+
+func parseExpires(text string) (time.Duration, error) {
+	seconds, err := strconv.Atoi(text)
+	switch {
+	case err != nil:
+		return 0, invalidQuery("X-Amz-Expires should be a number")
+	case seconds < 0:
+		return 0, invalidQuery("X-Amz-Expires must be non-negative")
+	case seconds == 0:
+		return 0, invalidQuery("X-Amz-Expires must be at least 1 second")
+	case seconds > maxPresignSeconds:
+		return 0, invalidQuery("X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than %d seconds", maxPresignSeconds)
+	}
+	return time.Duration(seconds) * time.Second, nil
 }
 
 // queryPayload is x-amz-content-sha256 from the headers (which are refused if unsigned) or the query, else

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -138,7 +139,7 @@ func (v *Verifier) bearer(text string, now time.Time) (*Identity, error) {
 func (v *Verifier) signer(r *Request, c *credential, now time.Time) (*Identity, sigv4.Key, error) {
 	t, err := v.token(c.token, ClassKey, now)
 	if err != nil {
-		return nil, sigv4.Key{}, err
+		return nil, sigv4.Key{}, unknownKey(c.token, err)
 	}
 	key := t.keys.Key(t.secret, c.signed.scope)
 	if err := c.verify(r, key, now); err != nil {
@@ -172,12 +173,19 @@ func (c *credential) verify(r *Request, key sigv4.Key, now time.Time) error {
 func (s *signed) checkTime(now time.Time) error {
 	ahead := s.time.Sub(now)
 	if ahead > maxClockSkew || s.expires == 0 && -ahead > maxClockSkew {
-		return fmt.Errorf("%w: the request says %s, the server's clock says %s: a difference of %s", ErrClockSkew,
-			s.amzDate, now.UTC().Format(sigv4.TimeFormat), ahead.Abs().Round(time.Second))
+		return &Refusal{Err: ErrClockSkew, Elements: []Element{
+			{"RequestTime", s.amzDate},
+			{"ServerTime", now.UTC().Format(time.RFC3339)},
+			{"MaxAllowedSkewMilliseconds", strconv.FormatInt(maxClockSkew.Milliseconds(), 10)},
+			hint("The clocks differ by " + ahead.Abs().Round(time.Second).String() + "."),
+		}}
 	}
 	if end := s.time.Add(s.expires); s.expires > 0 && now.After(end) {
-		return fmt.Errorf("%w at %s, and it is %s", ErrPresignExpired,
-			end.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+		return &Refusal{Err: ErrPresignExpired, Elements: []Element{
+			{"X-Amz-Expires", strconv.FormatInt(int64(s.expires/time.Second), 10)},
+			{"Expires", end.Format(time.RFC3339)},
+			{"ServerTime", now.UTC().Format(time.RFC3339)},
+		}}
 	}
 	return nil
 }
@@ -197,12 +205,28 @@ func (s *signed) collect(headers []sigv4.Header) ([]sigv4.Header, error) {
 			return nil, fmt.Errorf("%w: the signed header %s is not in the request", ErrSignature, name)
 		}
 	}
+	var unsigned []string
 	for _, h := range headers {
 		if strings.HasPrefix(h.Name, "x-amz-") || h.Name == "content-md5" {
 			if _, covered := slices.BinarySearch(s.headers, h.Name); !covered {
-				return nil, fmt.Errorf("%w: %s", ErrUnsignedHeader, h.Name)
+				unsigned = append(unsigned, h.Name)
 			}
 		}
 	}
+	if unsigned != nil {
+		return nil, unsignedHeaders(unsigned)
+	}
 	return out, nil
+}
+
+func unsignedHeaders(names []string) error {
+	return &Refusal{Err: ErrUnsignedHeader, Elements: []Element{{"HeadersNotSigned", strings.Join(names, ", ")}}}
+}
+
+// unknownKey words a refusal of an access key id as S3 does, for which it is none of its own. Why it is none, we tell.
+func unknownKey(accessKeyID string, err error) error {
+	if !errors.Is(err, ErrToken) {
+		return err
+	}
+	return &Refusal{Err: ErrToken, Elements: []Element{{"AWSAccessKeyId", shown(accessKeyID)}, hint(err.Error())}}
 }

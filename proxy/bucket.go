@@ -3,12 +3,14 @@ package proxy
 import (
 	"context"
 	"encoding/xml"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
 
 	"partway/auth/sigv4"
 	"partway/proxy/storage"
+	"partway/tracking"
 )
 
 func headers(h ...sigv4.Header) []sigv4.Header { return h }
@@ -25,6 +27,77 @@ func (g *Gateway) headBucket(ctx context.Context, r *Request) (*Response, error)
 	}
 	resp.Headers = append(resp.Headers, sigv4.Header{Name: "x-amz-bucket-region", Value: g.Region})
 	return resp, nil
+}
+
+// orNoSuchBucket is the refusal of a request for something in a bucket: err if storage has the bucket, or cannot say.
+func (g *Gateway) orNoSuchBucket(ctx context.Context, r *Request, err error) error {
+	b, unknown := g.backendOf(r.Bucket)
+	if unknown != nil {
+		return unknown
+	}
+	_, head := g.forward(ctx, b, &storage.Call{Method: http.MethodHead, Bucket: r.Bucket, ContentLength: -1}, nil)
+	if refusal := (*Error)(nil); errors.As(head, &refusal) && refusal.Status == http.StatusNotFound {
+		return errNoSuchBucket
+	}
+	return err
+}
+
+// deleteBucket is S3's DeleteBucket. With the bucket, storage drops its open uploads: their records end too, or they would be listed in
+// another bucket of that name.
+func (g *Gateway) deleteBucket(ctx context.Context, r *Request) (*Response, error) {
+	b, err := g.backendOf(r.Bucket)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := g.forward(ctx, b, r.call(), nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.endUploads(ctx, r.Bucket); err != nil {
+		g.Log.Warn("records of uploads outlive their bucket", "request_id", r.ID, "bucket", r.Bucket, "error", err)
+	}
+	return resp, nil
+}
+
+// endUploads closes the records of every open upload of a bucket that is gone. One that is just being completed learns it from storage.
+func (g *Gateway) endUploads(ctx context.Context, bucket string) error {
+	at := tracking.OpenQuery{Bucket: bucket, Limit: uploadsPage}
+	for {
+		page, err := g.Store.OpenUploads(ctx, at)
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			u := &page[i]
+			at = at.After(u)
+			if g.atWork(u) {
+				continue
+			}
+			if err := g.endUpload(ctx, u, errNoSuchBucket.Code); err != nil && !errors.Is(err, tracking.ErrConflict) {
+				return err
+			}
+		}
+		if len(page) < at.Limit {
+			return nil
+		}
+	}
+}
+
+// endUpload takes a record to aborted of an upload that storage ended for a reason of its own.
+func (g *Gateway) endUpload(ctx context.Context, u *tracking.Upload, code string) error {
+	if u.State == tracking.StateCompleting {
+		if err := g.move(ctx, u, tracking.StateUnknown); err != nil {
+			return err
+		}
+	}
+	u.ResultCode = code
+	for _, to := range []tracking.State{tracking.StateAborting, tracking.StateAborted} {
+		if err := g.move(ctx, u, to); err != nil {
+			return err
+		}
+	}
+	g.putState(ctx, u.ID, tracking.StateAborted)
+	return nil
 }
 
 // getBucketLocation is S3's GetBucketLocation: the gateway's region, which is the one that clients sign for.

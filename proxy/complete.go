@@ -139,13 +139,9 @@ func (g *Gateway) begin(ctx context.Context, c *completion, held []storage.Part)
 
 // endedElsewhere closes the record of an upload that storage ended, by a lifecycle rule or by hand, before anyone asked us to complete it.
 func (g *Gateway) endedElsewhere(ctx context.Context, c *completion) error {
-	c.u.ResultCode = errNoSuchUpload.Code
-	for _, to := range []tracking.State{tracking.StateAborting, tracking.StateAborted} {
-		if err := g.move(ctx, c.u, to); err != nil {
-			return err
-		}
+	if err := g.endUpload(ctx, c.u, errNoSuchUpload.Code); err != nil {
+		return err
 	}
-	g.putState(ctx, c.u.ID, tracking.StateAborted)
 	return errNoSuchUpload
 }
 
@@ -160,7 +156,7 @@ func (g *Gateway) askToComplete(ctx context.Context, c *completion, first bool) 
 			status = statusOfCode(body)
 		}
 		certain := first && attempt == 1 // nobody can have completed it but this one request
-		if err == nil && status < http.StatusInternalServerError {
+		if err == nil && (status < http.StatusInternalServerError || status == http.StatusNotImplemented) {
 			refusal := storageError(status, body)
 			if refusal.Code == errNoSuchUpload.Code || !certain && status == http.StatusPreconditionFailed && g.goneAtStorage(ctx, c) {
 				return g.findOut(ctx, c)

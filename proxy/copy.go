@@ -73,11 +73,11 @@ func (g *Gateway) uploadPartCopy(ctx context.Context, r *Request) (*Response, er
 	if err != nil {
 		return nil, err
 	}
-	ref, home, err := g.openUpload(r)
+	b, src, err := g.copyFrom(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	b, src, err := g.copyFrom(ctx, r)
+	ref, home, err := g.openUpload(r)
 	if err != nil {
 		return nil, err
 	}
@@ -127,23 +127,29 @@ func (g *Gateway) copyFrom(ctx context.Context, r *Request) (*storage.Backend, c
 // parseCopySource reads "/bucket/key?versionId=v", percent-encoded, with or without the first slash. Key rules hold for what is read too.
 func parseCopySource(raw string) (copySource, error) {
 	path, query, _ := strings.Cut(raw, "?")
-	bucket, key, found := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	var err error
-	if key, err = url.PathUnescape(key); err != nil || !found || key == "" {
-		return copySource{}, errInvalidArgument.saying("x-amz-copy-source must be bucket/key, percent-encoded.")
+	if _, err := url.PathUnescape(path); err != nil {
+		return copySource{}, invalidArgument("x-amz-copy-source", raw, "Invalid copy source encoding")
 	}
+	bucket, key, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	key, _ = url.PathUnescape(key) // it was just tried
 	src := copySource{bucket: bucket, key: key}
 	if !validBucket(bucket) {
-		return src, errInvalidBucketName
+		return src, invalidArgument("x-amz-copy-source", raw, "Invalid copy source bucket name")
+	}
+	if key == "" {
+		return src, invalidArgument("x-amz-copy-source", raw, "Invalid copy source object key")
+	}
+	if err := auth.ValidKey(key); err != nil {
+		return src, invalidArgument("x-amz-copy-source", raw, "Invalid copy source object key").with("Hint", err.Error())
 	}
 	if query != "" {
 		q, err := parseQuery(query)
 		if err != nil || len(q) != 1 || q[0].Name != "versionId" {
-			return src, errInvalidArgument.saying("x-amz-copy-source takes versionId and no other parameter.")
+			return src, invalidArgument("x-amz-copy-source", raw, "x-amz-copy-source takes versionId and no other parameter.")
 		}
 		src.version = q[0].Value
 	}
-	return src, auth.ValidKey(key)
+	return src, nil
 }
 
 // copyCall makes a copy into a call. The source is written anew from what was authorised.

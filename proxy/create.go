@@ -95,7 +95,7 @@ func (g *Gateway) checkOpenUploads(ctx context.Context, r *Request) error {
 			if u.Tenant == r.Identity.Tenant {
 				open++
 			}
-			at.AfterKey, at.AfterID = u.Key, u.ID
+			at = at.After(&u)
 		}
 		if open >= limit {
 			return errSlowDown.saying(fmt.Sprintf("Your token allows %d open uploads; complete or abort one.", limit))
@@ -133,6 +133,10 @@ func (g *Gateway) askForUpload(ctx context.Context, b *storage.Backend, c *stora
 		return nil, errUnavailable.because(fmt.Errorf("storage's answer to CreateMultipartUpload has no upload id: %w", err))
 	}
 	u.StorageID = made.UploadID
+	if algorithm := answer.Header.Get("x-amz-checksum-algorithm"); algorithm != "" {
+		u.ChecksumAlgorithm = algorithm
+	}
+	u.ChecksumType = answer.Header.Get("x-amz-checksum-type")
 	resp := &Response{Status: http.StatusOK}
 	for _, h := range answerHeaders(answer.Header) {
 		if h.Name != xmlType.Name {

@@ -176,6 +176,9 @@ func (f *fakeS3) do(w http.ResponseWriter, r *http.Request, op string, body []by
 		fakeError(w, http.StatusNotFound, "NoSuchUpload")
 		return
 	}
+	if r.Method == http.MethodHead && strings.Count(r.URL.Path, "/") == 1 {
+		return // every bucket is there
+	}
 	switch op {
 	case "create":
 		f.serial++

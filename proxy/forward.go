@@ -119,6 +119,9 @@ func setHeader(c *storage.Call, name, value string) {
 	c.Headers = append(c.Headers, sigv4.Header{Name: name, Value: value})
 }
 
+// minChunk is S3's limit on every chunk of a body but the last.
+const minChunk = 8 << 10
+
 // framing says how a body comes and how storage is sent it.
 type framing struct {
 	bytes   int64 // of the object; -1: not declared
@@ -148,12 +151,12 @@ func framingOf(r *Request, takesAWSChunked bool) (*framing, error) {
 	}
 	decoded, err := strconv.ParseInt(r.Header("x-amz-decoded-content-length"), 10, 64)
 	if err != nil || decoded < 0 {
-		return nil, errMissingLength.saying("You must provide the x-amz-decoded-content-length HTTP header.")
+		return nil, errMissingLength.with("Hint", "x-amz-decoded-content-length says how long the object is.")
 	}
 	if r.Head.Length < 0 && !r.Head.Chunked {
 		return nil, errMissingLength
 	}
-	o := awschunked.Options{Length: decoded, Trailer: r.Header("x-amz-trailer"), Chunks: r.Proof.Chunks}
+	o := awschunked.Options{Length: decoded, Trailer: r.Header("x-amz-trailer"), Chunks: r.Proof.Chunks, MinChunk: minChunk}
 	if payload != sigv4.StreamingUnsignedTrailer && o.Chunks == nil {
 		return nil, errInvalidRequest.saying("x-amz-content-sha256 names a payload form that this request cannot have: " + payload)
 	}

@@ -44,6 +44,7 @@ var operations = append([]*Operation{
 	{Name: "ListObjectVersions", Method: "GET", Level: ofBucket, Sub: "versions", handle: listing("s3:ListBucketVersions", "ListVersionsResult"),
 		Params: []string{"delimiter", "encoding-type", "key-marker", "max-keys", "prefix", "version-id-marker"}},
 	{Name: "ListMultipartUploads", Method: "GET", Level: ofBucket, Sub: "uploads", handle: (*Gateway).listMultipartUploads},
+	{Name: "DeleteBucket", Method: "DELETE", Level: ofBucket, Action: "s3:DeleteBucket", handle: (*Gateway).deleteBucket},
 	{Name: "DeleteObjects", Method: "POST", Level: ofBucket, Sub: "delete", handle: (*Gateway).deleteObjects},
 
 	{Name: "CreateMultipartUpload", Method: "POST", Level: ofObject, Sub: "uploads", Action: "s3:PutObject", handle: (*Gateway).createMultipartUpload},
@@ -67,7 +68,6 @@ var objectParams = []string{"partNumber", "versionId", "response-cache-control",
 // Source of the actions: "Actions, resources, and condition keys for Amazon S3", Service Authorization Reference.
 var passedOn = []*Operation{
 	passing("CreateBucket", "PUT", ofBucket, "", "s3:CreateBucket"),
-	passing("DeleteBucket", "DELETE", ofBucket, "", "s3:DeleteBucket"),
 	passing("GetBucketAcl", "GET", ofBucket, "acl", "s3:GetBucketAcl"),
 	passing("PutBucketAcl", "PUT", ofBucket, "acl", "s3:PutBucketAcl"),
 	passing("GetBucketCors", "GET", ofBucket, "cors", "s3:GetBucketCORS"),

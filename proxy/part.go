@@ -90,7 +90,7 @@ func (g *Gateway) openUpload(r *Request) (auth.UploadRef, *storage.Backend, erro
 func partNumber(r *Request) (int, error) {
 	n, err := strconv.Atoi(r.Query.Get("partNumber"))
 	if err != nil || n < 1 || n > maxParts {
-		return 0, errInvalidArgument.saying("Part number must be an integer between 1 and 10000, inclusive")
+		return 0, invalidArgument("partNumber", r.Query.Get("partNumber"), "Part number must be an integer between 1 and 10000, inclusive.")
 	}
 	r.Event.PartNumber = n
 	return n, nil

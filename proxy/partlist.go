@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"partway/auth/sigv4"
@@ -49,12 +50,9 @@ func parsePartList(body []byte) ([]listedPart, error) {
 			if t.Name.Local != "Part" {
 				return nil, errMalformedXML
 			}
-			p := listedPart{PartNumber: -1}
-			if err := d.DecodeElement(&p, &t); err != nil {
-				return nil, errMalformedXML.because(err)
-			}
-			if p.PartNumber < 1 || p.PartNumber > maxParts {
-				return nil, errInvalidArgument.saying("Part number must be an integer between 1 and 10000, inclusive")
+			p, err := parsePart(d, &t)
+			if err != nil {
+				return nil, err
 			}
 			if parts = append(parts, p); len(parts) > maxParts {
 				return nil, errMalformedXML.because(errors.New("more than 10000 parts"))
@@ -67,6 +65,24 @@ func parsePartList(body []byte) ([]listedPart, error) {
 		return nil, errMalformedXML
 	}
 	return parts, nil
+}
+
+func parsePart(d *xml.Decoder, t *xml.StartElement) (listedPart, error) {
+	var p struct {
+		PartNumber *int
+		ETag       *string
+	}
+	switch err := d.DecodeElement(&p, t); {
+	case err != nil:
+		return listedPart{}, errMalformedXML.because(err)
+	case p.PartNumber == nil || p.ETag == nil:
+		return listedPart{}, errMalformedXML.because(errors.New("a part without PartNumber or ETag"))
+	case *p.PartNumber < 1:
+		return listedPart{}, invalidArgument("PartNumber", strconv.Itoa(*p.PartNumber), "PartNumber must be >= 1")
+	case *p.PartNumber > maxParts:
+		return listedPart{}, invalidArgument("PartNumber", strconv.Itoa(*p.PartNumber), "Part number must be an integer between 1 and 10000, inclusive.")
+	}
+	return listedPart{*p.PartNumber, *p.ETag}, nil
 }
 
 // multipartETag is the ETag that S3 gives an object made of these parts: the MD5 of their MD5s, and how many they were. "" if

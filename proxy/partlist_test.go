@@ -34,7 +34,7 @@ func TestParsePartListRefuses(t *testing.T) {
 		{"an entity", "<CompleteMultipartUpload><Part><ETag>&a;</ETag></Part></CompleteMultipartUpload>", errMalformedXML},
 		{"part 0", "<CompleteMultipartUpload>" + part(0) + "</CompleteMultipartUpload>", errInvalidArgument},
 		{"part 10001", "<CompleteMultipartUpload>" + part(10001) + "</CompleteMultipartUpload>", errInvalidArgument},
-		{"no number", "<CompleteMultipartUpload><Part><ETag>e</ETag></Part></CompleteMultipartUpload>", errInvalidArgument},
+		{"no number", "<CompleteMultipartUpload><Part><ETag>e</ETag></Part></CompleteMultipartUpload>", errMalformedXML},
 		{"10001 parts", "<CompleteMultipartUpload>" + strings.Repeat(part(1), 10001) + "</CompleteMultipartUpload>", errMalformedXML},
 	}
 	for _, tt := range tests {

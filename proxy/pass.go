@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"strings"
 
 	"partway/proxy/relay"
 	"partway/proxy/storage"
@@ -17,6 +18,9 @@ func (g *Gateway) passOn(ctx context.Context, r *Request) (*Response, error) {
 	c := r.call()
 	if !r.unread {
 		return g.forward(ctx, b, c, r.Body)
+	}
+	if strings.HasPrefix(r.payload(), "STREAMING-") { // for objects and parts alone
+		return nil, errInvalidRequest.saying("The value of x-amz-content-sha256 header is invalid.")
 	}
 	f, err := framingOf(r, b.TakesAWSChunked())
 	if err != nil {

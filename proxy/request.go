@@ -99,8 +99,9 @@ func (r *Request) checkBody() error {
 	case strings.HasPrefix(payload, "STREAMING-"):
 		return nil
 	}
-	if sum := sha256.Sum256(r.Body); payload != hex.EncodeToString(sum[:]) {
-		return errPayloadHash
+	sum := sha256.Sum256(r.Body)
+	if computed := hex.EncodeToString(sum[:]); payload != computed {
+		return errPayloadHash.with("ClientComputedContentSHA256", payload, "S3ComputedContentSHA256", computed)
 	}
 	return nil
 }
@@ -199,6 +200,9 @@ func hostName(host string) string {
 // validBucket holds a name to S3's rules as far as a gateway must: nothing in it can be read as part of a path, a query or a host.
 func validBucket(name string) bool {
 	if len(name) < 3 || len(name) > 63 || strings.Contains(name, "..") {
+		return false
+	}
+	if _, err := netip.ParseAddr(name); err == nil {
 		return false
 	}
 	for i := range len(name) {

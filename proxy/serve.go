@@ -94,7 +94,14 @@ func (g *Gateway) serve(ctx context.Context, r *Request) (resp *Response, err er
 			return nil, err
 		}
 	}
-	return r.Operation.handle(g, ctx, r)
+	resp, err = r.Operation.handle(g, ctx, r)
+	if err != nil && r.Bucket != "" {
+		switch asError(err).Code {
+		case errNoSuchUpload.Code, errInvalidArgument.Code: // S3 looks for the bucket before it looks at what is asked of it
+			err = g.orNoSuchBucket(ctx, r, err)
+		}
+	}
+	return resp, err
 }
 
 // authenticate proves who asks; from then on the request is audited under their name.

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"encoding/xml"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -15,11 +16,13 @@ import (
 const uploadsPage = 1000
 
 type listedUpload struct {
-	Key          string
-	UploadID     string `xml:"UploadId"`
-	InitiatorID  string `xml:"Initiator>ID"`
-	StorageClass string
-	Initiated    string
+	Key               string
+	UploadID          string `xml:"UploadId"`
+	InitiatorID       string `xml:"Initiator>ID"`
+	StorageClass      string
+	Initiated         string
+	ChecksumAlgorithm string `xml:",omitempty"`
+	ChecksumType      string `xml:",omitempty"`
 }
 
 type listUploadsResult struct {
@@ -45,11 +48,14 @@ func (g *Gateway) listMultipartUploads(ctx context.Context, r *Request) (*Respon
 	q := r.Query
 	limit := uploadsPage
 	if s := q.Get("max-uploads"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 0 {
-			return nil, errInvalidArgument.saying("max-uploads must be a number, 0 or more.")
+		n, err := strconv.ParseInt(s, 10, 32)
+		switch {
+		case err != nil:
+			return nil, invalidArgument("max-uploads", s, "Provided "+s+" not an integer or within integer range")
+		case n < 0:
+			return nil, invalidArgument("max-uploads", s, "Argument "+s+" must be an integer between 0 and 2147483647")
 		}
-		limit = min(n, uploadsPage)
+		limit = min(int(n), uploadsPage)
 	}
 	enc := encoding(r)
 	out := listUploadsResult{
@@ -66,6 +72,11 @@ func (g *Gateway) listMultipartUploads(ctx context.Context, r *Request) (*Respon
 		if err := g.collectUploads(ctx, r, limit, &out); err != nil {
 			return nil, err
 		}
+		if out.Upload == nil && out.CommonPrefixes == nil {
+			if err := g.orNoSuchBucket(ctx, r, nil); err != nil { // no record says that the bucket is there
+				return nil, err
+			}
+		}
 	}
 	return &Response{Status: http.StatusOK, Headers: headers(xmlType), Body: encodeXML(out)}, nil
 }
@@ -74,8 +85,11 @@ func (g *Gateway) listMultipartUploads(ctx context.Context, r *Request) (*Respon
 func (g *Gateway) collectUploads(ctx context.Context, r *Request, limit int, out *listUploadsResult) error {
 	enc := encoding(r)
 	prefix, delimiter := r.Query.Get("prefix"), r.Query.Get("delimiter")
-	at := tracking.OpenQuery{Bucket: r.Bucket, Prefix: prefix, AfterKey: r.Query.Get("key-marker"), AfterID: r.Query.Get("upload-id-marker")}
-	if delimiter != "" && strings.HasPrefix(at.AfterKey, prefix) && strings.HasSuffix(at.AfterKey, delimiter) && len(at.AfterKey) > len(prefix) {
+	at, err := g.markers(ctx, r)
+	if err != nil {
+		return err
+	}
+	if at.AfterID == "" && delimiter != "" && strings.HasPrefix(at.AfterKey, prefix) && strings.HasSuffix(at.AfterKey, delimiter) && len(at.AfterKey) > len(prefix) {
 		at.AfterKey += highest // a common prefix was the marker: go on behind everything below it
 	}
 	for taken := 0; ; {
@@ -97,9 +111,9 @@ func (g *Gateway) collectUploads(ctx context.Context, r *Request, limit int, out
 			taken++
 			if common == "" {
 				out.Upload = append(out.Upload, listedUpload{Key: enc(u.Key), UploadID: u.ID, InitiatorID: u.Tenant, StorageClass: "STANDARD",
-					Initiated: u.CreatedAt.UTC().Format(time.RFC3339)})
+					Initiated: u.CreatedAt.UTC().Format(time.RFC3339), ChecksumAlgorithm: u.ChecksumAlgorithm, ChecksumType: u.ChecksumType})
 				out.NextKeyMarker, out.NextUploadIDMarker = enc(u.Key), u.ID
-				at.AfterKey, at.AfterID = u.Key, u.ID
+				at = at.After(&u)
 				continue
 			}
 			out.CommonPrefixes = append(out.CommonPrefixes, commonPrefix{enc(common)})
@@ -113,6 +127,35 @@ func (g *Gateway) collectUploads(ctx context.Context, r *Request, limit int, out
 			return nil
 		}
 	}
+}
+
+// markers is where a list starts. upload-id-marker, which counts beside a key-marker only, names an upload of that key or, if the key has
+// none, of the next one that has.
+func (g *Gateway) markers(ctx context.Context, r *Request) (tracking.OpenQuery, error) {
+	at := tracking.OpenQuery{Bucket: r.Bucket, Prefix: r.Query.Get("prefix"), AfterKey: r.Query.Get("key-marker")}
+	id := r.Query.Get("upload-id-marker")
+	if id == "" || at.AfterKey == "" {
+		return at, nil
+	}
+	invalid := invalidArgument("upload-id-marker", id, "Invalid uploadId marker")
+	u, err := g.Store.Upload(ctx, id)
+	switch {
+	case errors.Is(err, tracking.ErrNotFound):
+		return at, invalid
+	case err != nil:
+		return at, err
+	case u.Bucket != r.Bucket:
+		return at, invalid
+	case u.Key != at.AfterKey:
+		next, err := g.Store.OpenUploads(ctx, tracking.OpenQuery{Bucket: r.Bucket, AfterKey: at.AfterKey, Limit: 1})
+		if err != nil {
+			return at, err
+		}
+		if len(next) == 0 || next[0].Key != u.Key {
+			return at, invalid
+		}
+	}
+	return at.After(u), nil
 }
 
 // highest sorts behind everything that can follow a common prefix in a key: the last code point of UTF-8.

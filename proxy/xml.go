@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/xml"
 
+	"partway/auth"
 	"partway/auth/sigv4"
 )
 
@@ -25,13 +26,55 @@ func encodeXML(v any) []byte {
 
 // errorXML is S3's error body. Never with an <Endpoint>: some clients would follow it with their own credentials.
 func errorXML(e *Error, r *Request) []byte {
+	type element struct {
+		XMLName xml.Name
+		Text    string `xml:",chardata"`
+	}
+	var more []element
+	for _, e := range e.Elements {
+		if e.Value != "" {
+			more = append(more, element{xml.Name{Local: e.Name}, e.Value})
+		}
+	}
 	return encodeXML(struct {
 		XMLName   xml.Name `xml:"Error"`
 		Code      string
 		Message   string
+		More      []element
 		Resource  string
 		RequestID string `xml:"RequestId"`
-	}{Code: e.Code, Message: e.Message, Resource: r.Path, RequestID: r.ID})
+	}{Code: e.Code, Message: e.Message, More: more, Resource: r.Path, RequestID: r.ID})
+}
+
+// carried are the elements of storage's errors that clients are told. Others speak of storage itself: its ids of requests and uploads,
+// its endpoint, the gateway's access key.
+var carried = map[string]bool{
+	"ActualObjectSize": true, "ActualPartCount": true, "ArgumentName": true, "ArgumentValue": true, "BadChunkSize": true, "BucketName": true,
+	"CalculatedDigest": true, "Chunk": true, "ClientComputedContentSHA256": true, "Condition": true, "Content-MD5": true, "ETag": true,
+	"ExpectedDigest": true, "Header": true, "Key": true, "LocationConstraint": true, "MaxSizeAllowed": true, "Method": true, "MinSizeAllowed": true,
+	"PartNumber": true, "PartNumberRequested": true, "ProposedSize": true, "RangeRequested": true, "ResourceType": true,
+	"S3ComputedContentSHA256": true, "Size": true, "TagKey": true, "TagValue": true, "VersionId": true, "additionalMessage": true,
+}
+
+// details reads what an error body of storage tells beside Code and Message.
+func details(body []byte) []auth.Element {
+	var e struct {
+		XMLName xml.Name `xml:"Error"`
+		More    []struct {
+			XMLName xml.Name
+			Text    string `xml:",chardata"`
+		} `xml:",any"`
+	}
+	if xml.Unmarshal(body, &e) != nil {
+		return nil
+	}
+	var out []auth.Element
+	for _, m := range e.More {
+		if carried[m.XMLName.Local] {
+			out = append(out, auth.Element{Name: m.XMLName.Local, Value: m.Text})
+		}
+	}
+	return out
 }
 
 // errorElements reads Code and Message of an error body of storage; both "" if it is none.

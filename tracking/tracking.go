@@ -100,6 +100,7 @@ type Upload struct {
 	Parts             int         `json:"parts" bson:"parts"`            // from storage, at Complete
 	ETag              string      `json:"etag,omitempty" bson:"etag"`    // of the object, with its quotes
 	ChecksumAlgorithm string      `json:"checksum_algorithm,omitempty" bson:"checksum_algorithm"`
+	ChecksumType      string      `json:"checksum_type,omitempty" bson:"checksum_type,omitempty"`
 	ResultCode        string      `json:"result_code,omitempty" bson:"result_code"` // S3 error code of the last refused or unknown Complete or Abort
 	MaxBytes          int64       `json:"-" bson:"max_bytes,omitempty"`             // largest object the creating token allows; 0: no limit
 	Completion        *Completion `json:"-" bson:"completion,omitempty"`
@@ -122,11 +123,20 @@ type UploadQuery struct {
 	Cursor                 string // from the page before; ErrBadCursor if it is malformed
 }
 
-// OpenQuery selects the uploads that ListMultipartUploads shows: open, paused and completing ones of a bucket, by (Key, ID).
+// OpenQuery selects the uploads that ListMultipartUploads shows: open, paused and completing ones of a bucket, by (Key, CreatedAt, ID),
+// which is S3's order.
 type OpenQuery struct {
-	Bucket, Prefix    string
-	AfterKey, AfterID string // start behind (AfterKey, AfterID); with AfterID empty, behind every upload of AfterKey
-	Limit             int    // 1..1001
+	Bucket, Prefix string
+	AfterKey       string    // start behind (AfterKey, AfterTime, AfterID); with AfterID empty, behind every upload of AfterKey
+	AfterTime      time.Time // CreatedAt
+	AfterID        string
+	Limit          int // 1..1001
+}
+
+// After is q from behind u.
+func (q OpenQuery) After(u *Upload) OpenQuery {
+	q.AfterKey, q.AfterTime, q.AfterID = u.Key, u.CreatedAt, u.ID
+	return q
 }
 
 // Uploads keeps the upload records. All methods are safe for concurrent use; all errors wrap one of the package's.
@@ -143,7 +153,7 @@ type Uploads interface {
 	// ListUploads returns a page, newest first (CreatedAt, then Record), and the next page's cursor ("" at the end). A page may
 	// hold fewer than Limit, even none, before the end. Records inserted meanwhile neither repeat nor hide others.
 	ListUploads(ctx context.Context, q UploadQuery) (page []Upload, next string, err error)
-	// OpenUploads returns up to q.Limit uploads by (Key, ID).
+	// OpenUploads returns up to q.Limit uploads by (Key, CreatedAt, ID).
 	OpenUploads(ctx context.Context, q OpenQuery) ([]Upload, error)
 }
 

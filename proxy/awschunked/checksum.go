@@ -37,6 +37,20 @@ func matches(sum hash.Hash, value string) bool {
 	return sum != nil && base64.StdEncoding.EncodeToString(sum.Sum(nil)) == value
 }
 
+// checkValue refuses a value that no body could have under that header. Of an unknown algorithm every value may be right.
+func checkValue(header, value string) error {
+	algorithm, known := algorithms[header]
+	if !known {
+		return nil
+	}
+	sum, err := base64.StdEncoding.Strict().DecodeString(value)
+	// The decoder skips line ends, which the length does not.
+	if err != nil || len(sum) != algorithm().Size() || len(value) != checksumLength(header) {
+		return &TrailerValueError{header}
+	}
+	return nil
+}
+
 // checksumLength is the length of a header's value; -1 if the algorithm is unknown.
 func checksumLength(header string) int {
 	algorithm, ok := algorithms[header]

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -32,9 +33,11 @@ type parser struct {
 	o     Options
 	state state
 
-	line []byte // the part of a framing line that has come so far
-	left int64  // bytes of the chunk's data still to come
-	sum  int64  // sizes of all chunks so far
+	line   []byte // the part of a framing line that has come so far
+	size   int64  // of the chunk
+	left   int64  // bytes of the chunk's data still to come
+	chunks int    // with data, so far
+	sum    int64  // sizes of all chunks so far
 
 	sha       hash.Hash // of the chunk's data; nil for the unsigned form
 	signature string    // of the chunk
@@ -63,7 +66,11 @@ func (p *parser) next(b []byte) (data, rest []byte, err error) {
 		if int64(len(b)) >= p.left {
 			data, rest = b[:p.left], b[p.left:]
 		}
-		return data, rest, p.take(data)
+		err = p.take(data)
+		if p.sum > p.o.Length {
+			data = nil // more than the body may have: only looked at
+		}
+		return data, rest, err
 	}
 	end := bytes.IndexByte(b, '\n')
 	piece := b[:end+1]
@@ -104,10 +111,14 @@ func (p *parser) endLine() error {
 	}
 	switch p.state {
 	case stateSize:
-		return p.size(line)
+		return p.sizeLine(line)
 	case stateDataEnd:
 		if len(line) > 0 {
 			return fmt.Errorf("%w: no CRLF after a chunk", ErrFraming)
+		}
+		// Only now: a size that the framing does not bear out is no length.
+		if p.sum > p.o.Length {
+			return fmt.Errorf("%w: more than the declared %d bytes", ErrLength, p.o.Length)
 		}
 		p.state = stateSize
 		return nil
@@ -122,7 +133,7 @@ func (p *parser) endLine() error {
 	}
 }
 
-func (p *parser) size(line []byte) error {
+func (p *parser) sizeLine(line []byte) error {
 	digits, extension, _ := bytes.Cut(line, []byte(";"))
 	n, err := parseSize(digits)
 	if err != nil {
@@ -130,17 +141,21 @@ func (p *parser) size(line []byte) error {
 	}
 	if p.o.Chunks != nil {
 		signature, ok := bytes.CutPrefix(extension, []byte("chunk-signature="))
-		if !ok {
-			return fmt.Errorf("%w: chunk without signature", ErrSignature)
+		if !ok || !isSignature(signature) {
+			return fmt.Errorf("%w: chunk without signature", ErrFraming)
 		}
 		p.signature = string(signature)
 	}
-	if n > p.o.Length-p.sum {
-		return fmt.Errorf("%w: more than the declared %d bytes", ErrLength, p.o.Length)
+	if n > math.MaxInt64-p.sum {
+		return fmt.Errorf("%w: chunk size out of range", ErrFraming)
 	}
 	p.sum += n
-	p.left = n
 	if n > 0 {
+		if p.chunks > 0 && p.size < p.o.MinChunk {
+			return &ChunkSizeError{p.chunks, p.size}
+		}
+		p.chunks++
+		p.size, p.left = n, n
 		p.state = stateData
 		return nil
 	}
@@ -166,6 +181,16 @@ func parseSize(digits []byte) (int64, error) {
 		return 0, fmt.Errorf("%w: chunk size out of range", ErrFraming)
 	}
 	return n, nil
+}
+
+// isSignature reports whether s has the form of a signature: 64 hex digits.
+func isSignature[T string | []byte](s T) bool {
+	for i := range len(s) {
+		if !isHex(s[i]) {
+			return false
+		}
+	}
+	return len(s) == sha256.Size*2
 }
 
 func isHex(c byte) bool { return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F' }

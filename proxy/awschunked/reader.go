@@ -87,8 +87,8 @@ func (r *Reader) finish(b []byte, k int, srcErr error) (int, error) {
 	default:
 		r.err = srcErr
 	}
-	if r.err == nil && r.verify && !matches(r.checksum, r.value) {
-		r.err = fmt.Errorf("%w: %s", ErrChecksum, r.o.Trailer)
+	if r.err == nil && r.verify {
+		r.err = r.verifyTrailer()
 	}
 	if r.err != nil {
 		return 0, r.err
@@ -99,6 +99,16 @@ func (r *Reader) finish(b []byte, k int, srcErr error) (int, error) {
 		k++
 	}
 	return k, r.err
+}
+
+func (r *Reader) verifyTrailer() error {
+	if err := checkValue(r.o.Trailer, r.value); err != nil {
+		return err
+	}
+	if !matches(r.checksum, r.value) {
+		return fmt.Errorf("%w: %s", ErrChecksum, r.o.Trailer)
+	}
+	return nil
 }
 
 // drain reads the source to its end, so that nothing can follow a body that is done.

@@ -125,13 +125,14 @@ func TestRefusedForms(t *testing.T) {
 		{"LF behind a chunk", "5\r\nhello\n0\r\n" + hello + "\r\n\r\n", ErrFraming},
 		{"more than declared", "6\r\nhello!\r\n0\r\n\r\n", ErrLength},
 		{"more than declared in two chunks", "5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n", ErrLength},
+		{"more than declared, and no such data", "6\r\nhello\r\n0\r\n\r\n", ErrFraming},
 		{"less than declared", "4\r\nhell\r\n0\r\n" + hello + "\r\n\r\n", ErrLength},
-		{"trailer missing", "5\r\nhello\r\n0\r\n\r\n", ErrFraming},
+		{"trailer missing", "5\r\nhello\r\n0\r\n\r\n", ErrTrailer},
 		{"trailer twice", "5\r\nhello\r\n0\r\n" + hello + "\r\n" + hello + "\r\n\r\n", ErrFraming},
-		{"another trailer", "5\r\nhello\r\n0\r\nx-amz-checksum-crc32c:NhCmhg==\r\n\r\n", ErrFraming},
+		{"another trailer", "5\r\nhello\r\n0\r\nx-amz-checksum-crc32c:NhCmhg==\r\n\r\n", ErrTrailer},
 		{"a trailer besides", "5\r\nhello\r\n0\r\n" + hello + "\r\nx-amz-meta-a:b\r\n\r\n", ErrFraming},
 		{"trailer signature in the unsigned form", "5\r\nhello\r\n0\r\n" + hello + "\r\nx-amz-trailer-signature:00\r\n\r\n", ErrFraming},
-		{"trailer without colon", "5\r\nhello\r\n0\r\nx-amz-checksum-crc32\r\n\r\n", ErrFraming},
+		{"trailer without colon", "5\r\nhello\r\n0\r\nx-amz-checksum-crc32\r\n\r\n", ErrTrailer},
 		{"no empty line at the end", "5\r\nhello\r\n0\r\n" + hello + "\r\n", ErrFraming},
 		{"bare LF at the end", "5\r\nhello\r\n0\r\n" + hello + "\r\n\n", ErrFraming},
 		{"bytes behind the end", good + "x", ErrFraming},
@@ -155,8 +156,8 @@ func TestRefusedForms(t *testing.T) {
 func TestUndeclaredTrailer(t *testing.T) {
 	for _, line := range []string{hello, ":", ":NhCmhg=="} {
 		body := "5\r\nhello\r\n0\r\n" + line + "\r\n\r\n"
-		if _, err := io.ReadAll(NewReader(strings.NewReader(body), Options{Length: 5})); !errors.Is(err, ErrFraming) {
-			t.Errorf("trailer line %q: error %v, want ErrFraming", line, err)
+		if _, err := io.ReadAll(NewReader(strings.NewReader(body), Options{Length: 5})); !errors.Is(err, ErrTrailer) {
+			t.Errorf("trailer line %q: error %v, want ErrTrailer", line, err)
 		}
 	}
 	if got, err := io.ReadAll(NewReader(strings.NewReader("5\r\nhello\r\n0\r\n\r\n"), Options{Length: 5})); string(got) != "hello" || err != nil {
@@ -268,6 +269,38 @@ func TestKeepsBackOnlyTheLastByte(t *testing.T) {
 			}})
 			if _, err := io.Copy(struct{ io.Writer }{&delivered}, r); err != nil || !asked {
 				t.Errorf("asked %v, error %v", asked, err)
+			}
+		})
+	}
+}
+
+func TestSmallChunks(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		chunks []int
+		bad    int // the chunk that is too small; 0: none
+	}{
+		{"one", []int{1}, 0},
+		{"the last", []int{8, 9, 1}, 0},
+		{"the first", []int{7, 8}, 1},
+		{"in the middle", []int{8, 1, 8}, 2},
+		{"the last but one", []int{8, 1, 1}, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var body strings.Builder
+			sum := 0
+			for _, n := range c.chunks {
+				fmt.Fprintf(&body, "%x\r\n%s\r\n", n, strings.Repeat("a", n))
+				sum += n
+			}
+			body.WriteString("0\r\n\r\n")
+			got, err := io.ReadAll(NewReader(strings.NewReader(body.String()), Options{Length: int64(sum), MinChunk: 8}))
+			var small *ChunkSizeError
+			switch {
+			case c.bad == 0 && (err != nil || len(got) != sum):
+				t.Errorf("%d bytes, %v", len(got), err)
+			case c.bad > 0 && (!errors.As(err, &small) || *small != ChunkSizeError{c.bad, int64(c.chunks[c.bad-1])} || len(got) >= sum):
+				t.Errorf("%d bytes, %v", len(got), err)
 			}
 		})
 	}

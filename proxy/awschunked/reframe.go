@@ -1,7 +1,6 @@
 package awschunked
 
 import (
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -19,7 +18,7 @@ type Reframer struct {
 	err     error  // of every further Read, once framing is delivered
 }
 
-// Reframe verifies r as o says and frames its data anew. Of the trailing checksum only the length is verified, on which
+// Reframe verifies r as o says and frames its data anew. Of the trailing checksum only the form is verified, on whose length
 // ReframedLength relies: the trailer's signature says that it is the client's, and storage verifies it.
 func Reframe(r io.Reader, o Options) *Reframer {
 	f := &Reframer{data: newDecoder(r, o), rest: o.Length}
@@ -55,8 +54,7 @@ func (f *Reframer) Read(b []byte) (int, error) {
 		switch {
 		case err == io.EOF: //nolint:errorlint // an error that wraps io.EOF is an error
 			name := f.data.o.Trailer
-			if want := checksumLength(name); want >= 0 && len(f.data.value) != want {
-				f.err = fmt.Errorf("%w: %s is not of its length", ErrChecksum, name)
+			if f.err = checkValue(name, f.data.value); f.err != nil {
 				return 0, f.err
 			}
 			f.end(n > 0)

@@ -15,11 +15,14 @@ func (p *parser) trailerLine(line []byte) error {
 	}
 	name, value, ok := strings.Cut(string(line), ":")
 	if !ok {
-		return fmt.Errorf("%w: trailer line without a colon", ErrFraming)
+		return fmt.Errorf("%w: trailer line without a colon", ErrTrailer)
 	}
 	name, value = strings.ToLower(name), strings.TrimSpace(value)
 	switch {
 	case name == trailerSignature && p.signedTrailer() && p.seenTrailer && !p.seenSignature:
+		if !isSignature(value) {
+			break
+		}
 		p.seenSignature = true
 		if !p.o.Chunks.VerifyTrailer([]byte(p.o.Trailer+":"+p.value+"\n"), value) {
 			return fmt.Errorf("%w: of the trailer", ErrSignature)
@@ -29,7 +32,10 @@ func (p *parser) trailerLine(line []byte) error {
 		p.seenTrailer, p.value = true, value
 		return nil
 	}
-	return fmt.Errorf("%w: trailer %q was not declared", ErrFraming, name)
+	if p.seenTrailer { // something in the place of its signature, or of the end
+		return fmt.Errorf("%w: %q after the trailer", ErrFraming, name)
+	}
+	return fmt.Errorf("%w: %q was not declared", ErrTrailer, name)
 }
 
 // signedTrailer reports whether the trailer must be followed by its signature.
@@ -38,11 +44,11 @@ func (p *parser) signedTrailer() bool { return p.o.Chunks != nil && p.o.Trailer 
 // end takes an empty line: the body's end, or the one that minio-go writes before x-amz-trailer-signature.
 func (p *parser) end() error {
 	if p.o.Trailer != "" && !p.seenTrailer {
-		return fmt.Errorf("%w: declared trailer is missing", ErrFraming)
+		return fmt.Errorf("%w: the declared one is missing", ErrTrailer)
 	}
 	if p.signedTrailer() && !p.seenSignature {
 		if p.skippedEmpty {
-			return fmt.Errorf("%w: trailer without signature", ErrSignature)
+			return fmt.Errorf("%w: trailer without signature", ErrFraming)
 		}
 		p.skippedEmpty = true
 		return nil

@@ -87,9 +87,11 @@ func (s *Store) OpenUploads(ctx context.Context, q tracking.OpenQuery) (page []t
 	prefix := closed(q.Bucket) + open(q.Prefix)
 	after := ""
 	if q.AfterKey != "" {
-		after = closed(q.Bucket) + closed(q.AfterKey) + q.AfterID
+		after = closed(q.Bucket) + closed(q.AfterKey)
 		if q.AfterID == "" {
 			after = behind(after)
+		} else {
+			after += instant(q.AfterTime) + q.AfterID
 		}
 	}
 	err = s.view(ctx, "list open uploads", func(tx *bbolt.Tx) error {

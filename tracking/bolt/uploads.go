@@ -48,7 +48,7 @@ func uploadKeys(u *tracking.Upload) (keys [len(indexed)]string) {
 	keys = [...]string{u.ID, byTime, closed(u.Tenant) + byTime, ""}
 	switch u.State {
 	case tracking.StateOpen, tracking.StatePaused, tracking.StateCompleting:
-		keys[3] = closed(u.Bucket) + closed(u.Key) + u.ID
+		keys[3] = closed(u.Bucket) + closed(u.Key) + instant(u.CreatedAt) + u.ID
 	}
 	return keys
 }

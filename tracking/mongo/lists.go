@@ -75,12 +75,14 @@ func (s *Store) OpenUploads(ctx context.Context, q tracking.OpenQuery) ([]tracki
 		keys[0].Value = max(q.Prefix, q.AfterKey) // where the server can start in the index, as in ListUploads
 		behind := bson.A{bson.D{{Key: "key", Value: bson.D{{Key: "$gt", Value: q.AfterKey}}}}}
 		if q.AfterID != "" {
-			behind = append(behind, bson.D{{Key: "key", Value: q.AfterKey}, {Key: "id", Value: bson.D{{Key: "$gt", Value: q.AfterID}}}})
+			behind = append(behind,
+				bson.D{{Key: "key", Value: q.AfterKey}, {Key: "created_at", Value: bson.D{{Key: "$gt", Value: q.AfterTime}}}},
+				bson.D{{Key: "key", Value: q.AfterKey}, {Key: "created_at", Value: q.AfterTime}, {Key: "id", Value: bson.D{{Key: "$gt", Value: q.AfterID}}}})
 		}
 		filter = append(filter, bson.E{Key: "$or", Value: behind})
 	}
 	filter = append(filter, bson.E{Key: "key", Value: keys})
-	return s.findUploads(ctx, filter, bson.D{{Key: "key", Value: 1}, {Key: "id", Value: 1}}, q.Limit)
+	return s.findUploads(ctx, filter, bson.D{{Key: "key", Value: 1}, {Key: "created_at", Value: 1}, {Key: "id", Value: 1}}, q.Limit)
 }
 
 func (s *Store) findUploads(ctx context.Context, filter, order bson.D, limit int) ([]tracking.Upload, error) {

@@ -124,7 +124,7 @@ func (s *Store) createIndexes(ctx context.Context) error {
 			unique,
 			index("newest", bson.D{{Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}),
 			index("tenant_newest", bson.D{{Key: "tenant", Value: 1}, {Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}),
-			index("state_by_key", bson.D{{Key: "bucket", Value: 1}, {Key: "state", Value: 1}, {Key: "key", Value: 1}, {Key: "id", Value: 1}}),
+			index("open_by_key", bson.D{{Key: "bucket", Value: 1}, {Key: "state", Value: 1}, {Key: "key", Value: 1}, {Key: "created_at", Value: 1}, {Key: "id", Value: 1}}),
 		}},
 		{s.batches, []driver.IndexModel{
 			index("oldest", bson.D{{Key: "time", Value: 1}, {Key: "writer", Value: 1}, {Key: "seq", Value: 1}}),

@@ -33,13 +33,16 @@ func openUploads(t *testing.T, open func(t *testing.T) tracking.Store) {
 		return u
 	}
 
-	t.Run("by key, then id, whole records", func(t *testing.T) {
+	t.Run("by key, then time, then id, whole records", func(t *testing.T) {
 		s := open(t)
 		at(t, s, 1, "b", "3")
-		at(t, s, 2, "a", "2")
-		want := at(t, s, 3, "a", "1")
-		at(t, s, 4, "a/b", "0")
-		wantEqual(t, "order", list(t, s, tracking.OpenQuery{}), []string{"a 1", "a 2", "a/b 0", "b 3"})
+		want := at(t, s, 2, "a", "2")
+		at(t, s, 3, "a", "1")
+		same := record(5)
+		same.Key, same.ID, same.CreatedAt = "a", "0", record(3).CreatedAt
+		mustInsert(t, s, same)
+		at(t, s, 4, "a/b", "0b")
+		wantEqual(t, "order", list(t, s, tracking.OpenQuery{}), []string{"a 2", "a 0", "a 1", "a/b 0b", "b 3"})
 		page, err := s.OpenUploads(t.Context(), tracking.OpenQuery{Bucket: "uploads", Limit: 1})
 		if err != nil {
 			t.Fatal(err)
@@ -107,8 +110,9 @@ func openUploads(t *testing.T, open func(t *testing.T) tracking.Store) {
 	})
 	t.Run("markers", func(t *testing.T) {
 		s := open(t)
-		at(t, s, 1, "a", "1")
-		at(t, s, 2, "a", "2")
+		first, second := at(t, s, 1, "a", "2"), at(t, s, 2, "a", "1")
+		gone := *first
+		gone.ID = "3"
 		at(t, s, 3, "a/b", "3")
 		at(t, s, 4, "ab", "4")
 		at(t, s, 5, "b", "5")
@@ -118,15 +122,15 @@ func openUploads(t *testing.T, open func(t *testing.T) tracking.Store) {
 			want []string
 		}{
 			{"key: behind every upload of it", tracking.OpenQuery{AfterKey: "a"}, []string{"a/b 3", "ab 4", "b 5"}},
-			{"key and id: behind that one", tracking.OpenQuery{AfterKey: "a", AfterID: "1"}, []string{"a 2", "a/b 3", "ab 4", "b 5"}},
-			{"the last id of a key", tracking.OpenQuery{AfterKey: "a", AfterID: "2"}, []string{"a/b 3", "ab 4", "b 5"}},
-			{"an id that is gone", tracking.OpenQuery{AfterKey: "a", AfterID: "11"}, []string{"a 2", "a/b 3", "ab 4", "b 5"}},
+			{"key and id: behind that one", tracking.OpenQuery{}.After(first), []string{"a 1", "a/b 3", "ab 4", "b 5"}},
+			{"the last id of a key", tracking.OpenQuery{}.After(second), []string{"a/b 3", "ab 4", "b 5"}},
+			{"an id that is gone", tracking.OpenQuery{}.After(&gone), []string{"a 1", "a/b 3", "ab 4", "b 5"}},
 			{"a key that has none", tracking.OpenQuery{AfterKey: "aa"}, []string{"ab 4", "b 5"}},
 			{"behind the end", tracking.OpenQuery{AfterKey: "b"}, nil},
 			{"with a prefix", tracking.OpenQuery{Prefix: "a", AfterKey: "a/b"}, []string{"ab 4"}},
-			{"before the prefix", tracking.OpenQuery{Prefix: "ab", AfterKey: "a", AfterID: "1"}, []string{"ab 4"}},
+			{"before the prefix", tracking.OpenQuery{Prefix: "ab"}.After(first), []string{"ab 4"}},
 			{"behind the prefix", tracking.OpenQuery{Prefix: "a", AfterKey: "b"}, nil},
-			{"key and id with a limit", tracking.OpenQuery{AfterKey: "a", AfterID: "1", Limit: 2}, []string{"a 2", "a/b 3"}},
+			{"key and id with a limit", tracking.OpenQuery{Limit: 2}.After(first), []string{"a 1", "a/b 3"}},
 		} {
 			wantEqual(t, c.name, list(t, s, c.q), c.want)
 		}
@@ -146,7 +150,7 @@ func openUploads(t *testing.T, open func(t *testing.T) tracking.Store) {
 				}
 				for _, u := range page {
 					got = append(got, u.Key)
-					q.AfterKey, q.AfterID = u.Key, u.ID
+					q = q.After(&u)
 				}
 				if len(page) < q.Limit {
 					break
