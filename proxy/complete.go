@@ -56,7 +56,14 @@ func (g *Gateway) completeMultipartUpload(_ context.Context, r *Request) (*Respo
 	g.running.Go(func() {
 		ctx, cancel := context.WithTimeoutCause(g.base, completeTimeout, errors.New("completing took too long"))
 		defer cancel()
-		resp, err := g.guarded(r, func() (*Response, error) { return g.complete(ctx, c) })
+		resp, err := g.guarded(r, func() (*Response, error) {
+			end, err := g.turns.take(ctx, r.Event.UploadID)
+			if err != nil {
+				return nil, errUnavailable.because(err)
+			}
+			defer end()
+			return g.complete(ctx, c)
+		})
 		done <- lateAnswer{resp, err}
 	})
 	patience := time.NewTimer(g.patience)

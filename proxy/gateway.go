@@ -62,6 +62,7 @@ type Gateway struct {
 	metrics  *metrics
 	refusals *refusals
 	app      *fiber.App
+	turns    turns         // of the Completes
 	patience time.Duration // how long a Complete may take before its answer begins; changed by tests alone
 
 	base   context.Context // of everything that may outlive its client; ends with Shutdown
@@ -84,7 +85,7 @@ var errShutdown = errors.New("the gateway is shutting down")
 
 // New checks the config.
 func New(c Config) (*Gateway, error) {
-	g := &Gateway{Config: c, backends: map[string]*storage.Backend{}, refusals: newRefusals(), patience: completePatience}
+	g := &Gateway{Config: c, backends: map[string]*storage.Backend{}, refusals: newRefusals(), turns: turns{busy: map[string]chan struct{}{}}, patience: completePatience}
 	for _, b := range c.Backends {
 		g.backends[b.Name()] = b
 	}
