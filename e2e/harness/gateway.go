@@ -117,7 +117,7 @@ func (g *Gateway) Addr() string {
 func Run(ctx context.Context, env []string, bin string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, bin, args...)
 	// A short-lived command need not wait a second for the reports of the race detector.
-	cmd.Env = append(append(cleanEnv(), "GORACE=atexit_sleep_ms=0 exitcode=66"), env...)
+	cmd.Env = append(append(CleanEnv(), "GORACE=atexit_sleep_ms=0 exitcode=66"), env...)
 	var stdout, stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {

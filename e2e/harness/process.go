@@ -28,7 +28,7 @@ func Start(log string, env []string, name string, args ...string) (*Process, err
 	}
 	defer out.Close() // the child has its own
 	cmd := exec.Command(name, args...)
-	cmd.Env = append(cleanEnv(), env...)
+	cmd.Env = append(CleanEnv(), env...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -97,8 +97,8 @@ func (p *Process) Tail() string {
 	return string(b)
 }
 
-// cleanEnv is this process's environment without what would lead AWS tools or Partway elsewhere.
-func cleanEnv() []string {
+// CleanEnv is this process's environment without what would lead AWS tools or Partway elsewhere.
+func CleanEnv() []string {
 	var env []string
 	for _, kv := range os.Environ() {
 		if !strings.HasPrefix(kv, "AWS_") && !strings.HasPrefix(kv, "PARTWAY_") {
