@@ -86,16 +86,16 @@ func (v *Verifier) parseScope(s *signed, text, service string) (accessKeyID stri
 	s.scope = sigv4.Scope{Date: parts[1], Region: parts[2], Service: parts[3]}
 	switch {
 	case parts[4] != sigv4.Terminator:
-		return "", s.place.malformed("incorrect terminal %q. This endpoint uses %q.", parts[4], sigv4.Terminator)
+		return "", s.place.malformed("incorrect terminal %q. This endpoint uses %q.", shown(parts[4]), sigv4.Terminator)
 	case s.scope.Service != service:
-		return "", s.place.malformed("incorrect service %q. This endpoint belongs to %q.", s.scope.Service, service)
+		return "", s.place.malformed("incorrect service %q. This endpoint belongs to %q.", shown(s.scope.Service), service)
 	case s.scope.Region != v.region:
-		refusal := s.place.malformed("the region %q is wrong; expecting %q", s.scope.Region, v.region)
+		refusal := s.place.malformed("the region %q is wrong; expecting %q", shown(s.scope.Region), v.region)
 		refusal.Elements = []Element{{"Region", v.region}}
 		return "", refusal
 	}
 	if _, err := time.Parse(scopeDate, s.scope.Date); err != nil {
-		return "", s.place.malformed(`incorrect date format %q. This date in the credential must be in the format "yyyyMMdd".`, s.scope.Date)
+		return "", s.place.malformed(`incorrect date format %q. This date in the credential must be in the format "yyyyMMdd".`, shown(s.scope.Date))
 	}
 	return parts[0], nil
 }

@@ -119,7 +119,7 @@ func (v *Verifier) parseQueryCredential(r *Request, q *query, service string) (*
 		return nil, invalidQuery(`X-Amz-Date must be in the ISO8601 Long Format "yyyyMMdd'T'HHmmss'Z'"`)
 	}
 	if day := s.amzDate[:len(scopeDate)]; s.scope.Date != day {
-		return nil, invalidQuery("Invalid credential date %q. This date is not the same as X-Amz-Date: %q.", s.scope.Date, day)
+		return nil, invalidQuery("Invalid credential date %q. This date is not the same as X-Amz-Date: %q.", shown(s.scope.Date), day)
 	}
 	if err := s.parseRest(q.value[paramSignedHeaders]); err != nil {
 		return nil, err

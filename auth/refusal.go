@@ -65,10 +65,13 @@ func invalidArgument(name, value, message string) *Refusal {
 	return &Refusal{Err: ErrInvalidArgument, Message: message, Elements: []Element{{"ArgumentName", name}, {"ArgumentValue", shown(value)}}}
 }
 
-// shown is what a caller sent, to be shown back; "" for what might hold a token: a bearer in the wrong place must not end in a
-// client's log.
+// maxShown is shorter than any secret: a secret access key has 40 characters or more, a signature 64.
+const maxShown = 32
+
+// shown is what a caller sent, to be shown back; "" for what might hold a token, a secret or a signature: one in the wrong place
+// must not end in a log.
 func shown(sent string) string {
-	if strings.Contains(sent, ".") {
+	if len(sent) > maxShown || strings.Contains(sent, ".") {
 		return ""
 	}
 	return sent

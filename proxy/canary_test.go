@@ -151,7 +151,8 @@ func TestNoSecretIsTold(t *testing.T) {
 	ask("PUT", "/uploads/acme/x", "x", "x-amz-copy-source", "/uploads/other/x")
 	ask("PUT", "/uploads/acme/x", "x", "x-amz-security-token", c["a session token"])
 	for _, authorization := range []string{b.tenant, "Basic " + b.tenant, "Bearer " + b.tenant + "x", "Bearer " + b.tenant + " x", "Bearer a." + b.tenant, "Bearer " + b.tenant + "," + b.tenant,
-		"AWS " + key.Token + ":" + key.Secret, "AWS4-HMAC-SHA256 Credential=" + key.Secret + "/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=" + strings.Repeat("0", 64)} {
+		"AWS " + key.Token + ":" + key.Secret, "AWS4-HMAC-SHA256 " + key.Secret, "AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/s3/" + key.Secret + ", SignedHeaders=host, Signature=" + strings.Repeat("0", 64),
+		"AWS4-HMAC-SHA256 Credential=" + key.Secret + "/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=" + strings.Repeat("0", 64)} {
 		ask("GET", "/uploads/acme/x", "", "Authorization", authorization)
 	}
 	for name, presigned := range presignedBy(b, key) {
@@ -164,6 +165,7 @@ func TestNoSecretIsTold(t *testing.T) {
 		ask("GET", at.Path+"?"+at.RawQuery, "") // two mechanisms
 		ask("GET", at.Path+"/y?"+at.RawQuery, "", "Authorization", "")
 		ask("GET", at.Path+"?"+at.RawQuery+"&X-Amz-Date=1", "", "Authorization", "")
+		ask("GET", at.Path, "", "Authorization", "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature:"+at.Query().Get("X-Amz-Signature"))
 		c.search(t, name, b.raw("GET "+at.Path+"?"+at.RawQuery+" HTTP/3.7\r\nHost: localhost\r\n\r\n"))
 		c.search(t, name, b.raw("MOVE "+at.Path+"?"+at.RawQuery+" HTTP/1.1\r\nHost: localhost\r\n\r\n"))
 		c.search(t, name, b.raw("GET "+at.Path+"?"+at.RawQuery+"\r\nHost: localhost\r\n\r\n"))
