@@ -50,6 +50,9 @@ func reply(status int, body []byte, headers ...string) *Response {
 	return r
 }
 
+// recordTimeout is how long a write waits for its event.
+const recordTimeout = 10 * time.Second
+
 // exit is the one way out: it turns an error into a refusal, records the event, and completes the headers. A write whose event cannot be
 // made durable is answered 503: the caller tries again, and may rely on what was acknowledged.
 func (g *Gateway) exit(ctx context.Context, r *Request, resp *Response, err error) *Response {
@@ -75,6 +78,9 @@ func (g *Gateway) exit(ctx context.Context, r *Request, resp *Response, err erro
 		g.Writer.Note(r.Event)
 		return resp
 	}
+	// Its client and even the gateway may be going; the event must not go with them.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
 	if err := g.Writer.Record(ctx, r.Event); err != nil && r.Event.Status < http.StatusBadRequest {
 		resp = g.outcome(r, nil, errUnavailable.because(err))
 	}

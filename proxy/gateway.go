@@ -81,6 +81,9 @@ type Gateway struct {
 	running  sync.WaitGroup  // Completes that go on without their client, and the writer of refusals
 }
 
+// lastWords is how long transfers that were cut may take to end.
+const lastWords = 10 * time.Second
+
 var errShutdown = errors.New("the gateway is shutting down")
 
 // New checks the config.
@@ -159,6 +162,13 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 		errs = append(errs, g.app.ShutdownWithContext(ctx))
 	}
 	g.cancel(errShutdown)
+	if listener != nil {
+		select { // transfers that were cut still have their events to record
+		case <-listener.Drained():
+		case <-time.After(lastWords):
+			errs = append(errs, errors.New("transfers that were cut did not end"))
+		}
+	}
 	g.running.Wait()
 	for _, b := range g.backends {
 		b.Close()

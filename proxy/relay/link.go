@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -63,7 +64,14 @@ func (k *link) release() {
 	k.storage.keep(k)
 }
 
-func (k *link) close() { _ = k.Close() }
+// close resets the connection (see dial), and over TLS without a goodbye, which would pass for the end of a body.
+func (k *link) close() {
+	if t, ok := k.Conn.(*tls.Conn); ok {
+		_ = t.NetConn().Close()
+		return
+	}
+	_ = k.Close()
+}
 
 func (k *link) hasEnded() bool {
 	k.mu.Lock()

@@ -148,6 +148,10 @@ func (l *Listener) Shutdown(ctx context.Context) error {
 	return fmt.Errorf("closed %d connections that were still busy: %w", len(left), context.Cause(ctx))
 }
 
+// Drained is closed when, after Shutdown, no connection and no exchange is left. Those that Shutdown closed end soon, but for an
+// exchange that waits for storage: that takes the end of its Put's context.
+func (l *Listener) Drained() <-chan struct{} { return l.empty }
+
 // drain makes connections close instead of becoming idle, and returns those that there are.
 func (l *Listener) drain() []*socket {
 	l.mu.Lock()
