@@ -74,7 +74,7 @@ func (g *Gateway) send(ctx context.Context, r *Request, b *storage.Backend, c *s
 		}
 	}
 	if road == RoadRedirect {
-		return redirect(r, location), nil
+		return redirect(location), nil
 	}
 	f.apply(c)
 	return &Response{take: func(ctx context.Context, x *relay.Exchange) (*Response, error) {
@@ -114,10 +114,12 @@ func (g *Gateway) presign(ctx context.Context, r *Request, b *storage.Backend, c
 	return b.Presigned(ctx, c, storage.Grantee{Tenant: r.Identity.Tenant, Prefix: r.Scope.KeyPrefix()}, g.urlLife(r), g.Now())
 }
 
+// redirectBody is S3's error for those who look into it. Never with an <Endpoint>: s3cmd would follow that, with its own credentials.
+var redirectBody = []byte(xmlDeclaration + "\n<Error><Code>TemporaryRedirect</Code><Message>Please send the body to the Location given.</Message></Error>")
+
 // redirect answers 307 with a presigned URL at storage; the body stays with the client until it follows.
-func redirect(r *Request, location string) *Response {
-	body := errorXML(&Error{Code: "TemporaryRedirect", Message: "Please send the body to the Location given."}, r)
-	resp := reply(http.StatusTemporaryRedirect, body, "location", location, "cache-control", "no-store", xmlType.Name, xmlType.Value)
+func redirect(location string) *Response {
+	resp := reply(http.StatusTemporaryRedirect, redirectBody, "location", location, "cache-control", "no-store", xmlType.Name, xmlType.Value)
 	resp.Outcome = "granted"
 	return resp
 }
