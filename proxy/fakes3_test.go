@@ -19,6 +19,8 @@ import (
 // fakeS3 is a storage server in the test's hand: real HTTP, S3's multipart semantics, and a fault for any request. That signatures and payloads are
 // right is shown elsewhere, against real servers.
 type fakeS3 struct {
+	gone string // path of the one bucket that is not there
+
 	URL string
 
 	mu      sync.Mutex
@@ -177,7 +179,10 @@ func (f *fakeS3) do(w http.ResponseWriter, r *http.Request, op string, body []by
 		return
 	}
 	if r.Method == http.MethodHead && strings.Count(r.URL.Path, "/") == 1 {
-		return // every bucket is there
+		if r.URL.Path == f.gone {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		return
 	}
 	switch op {
 	case "create":
