@@ -2,6 +2,7 @@ package auth
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -75,4 +76,19 @@ func shown(sent string) string {
 		return ""
 	}
 	return sent
+}
+
+// Access key ids of other servers have letters of one case. Secrets and tokens mix them, signatures are hexadecimal: that a random one
+// of 40 characters passes for an id has a chance of one in a thousand million.
+var (
+	oneCase     = regexp.MustCompile(`^(?:[A-Z0-9_]{1,128}|[a-z0-9_]{1,128})$`)
+	hexadecimal = regexp.MustCompile(`^[0-9A-Fa-f]+$`)
+)
+
+// shownID is shown for an access key id, which may be longer if it is surely none of ours.
+func shownID(id string) string {
+	if oneCase.MatchString(id) && !hexadecimal.MatchString(id) {
+		return id
+	}
+	return shown(id)
 }

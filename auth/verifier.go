@@ -228,5 +228,5 @@ func unknownKey(accessKeyID string, err error) error {
 	if !errors.Is(err, ErrToken) {
 		return err
 	}
-	return &Refusal{Err: ErrToken, Elements: []Element{{"AWSAccessKeyId", shown(accessKeyID)}, hint(err.Error())}}
+	return &Refusal{Err: ErrToken, Elements: []Element{{"AWSAccessKeyId", shownID(accessKeyID)}, hint(err.Error())}}
 }
