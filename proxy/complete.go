@@ -267,9 +267,7 @@ func (g *Gateway) end(ctx context.Context, c *completion, to tracking.State, res
 	if c.u.State != to {
 		err := g.move(ctx, c.u, to)
 		if errors.Is(err, tracking.ErrConflict) {
-			if c.u, err = g.Store.Upload(ctx, c.r.Event.UploadID); err == nil {
-				return g.sameAnswer(c)
-			}
+			return g.endAgain(ctx, c, to, resp, refusal)
 		}
 		if err != nil {
 			return nil, errUnavailable.because(err)
@@ -283,6 +281,22 @@ func (g *Gateway) end(ctx context.Context, c *completion, to tracking.State, res
 		return nil, refusal
 	}
 	return resp, nil
+}
+
+// endAgain is end where the record moved on. What another gateway could not find out (unknown) does not stand against what storage told
+// this one; in any other state the record has the answer.
+func (g *Gateway) endAgain(ctx context.Context, c *completion, to tracking.State, resp *Response, refusal *Error) (*Response, error) {
+	now, err := g.Store.Upload(ctx, c.r.Event.UploadID)
+	if err != nil {
+		return nil, errUnavailable.because(err)
+	}
+	if now.State != tracking.StateUnknown || to != tracking.StateCompleted || now.Completion.ListHash != c.hash {
+		c.u = now
+		return g.sameAnswer(c)
+	}
+	now.ETag, now.Bytes, now.Parts, now.Completion = c.u.ETag, c.u.Bytes, c.u.Parts, c.u.Completion
+	c.u = now
+	return g.end(ctx, c, to, resp, refusal)
 }
 
 // reopen takes a record back that storage refused to complete.

@@ -123,6 +123,16 @@ func TestCompleteWhenTheRecordCannotBeWritten(t *testing.T) {
 	}
 }
 
+func TestWhatStorageSaidStandsAgainstWhatAnotherGatewayCouldNotFindOut(t *testing.T) {
+	b := newBench(t)
+	id := b.started(key)
+	b.store.swapFaults(storeOK, storeIsUnknownMeanwhile)
+	b.want(b.complete(key, id, "hello"), 200, "")
+	if u := b.record(id); u.State != tracking.StateCompleted || u.ETag == "" {
+		t.Errorf("record is %+v", u)
+	}
+}
+
 func TestAnUploadThatVanishedIsNeverCalledCompleted(t *testing.T) {
 	b := newBench(t)
 	id := b.started(key)

@@ -59,6 +59,7 @@ const (
 	storeOK storeFault = iota
 	storeFails
 	storeFailsButPersists
+	storeIsUnknownMeanwhile // another gateway gave up on finding out
 )
 
 func (s *faultyStore) SwapUpload(ctx context.Context, u *tracking.Upload) error {
@@ -74,6 +75,15 @@ func (s *faultyStore) SwapUpload(ctx context.Context, u *tracking.Upload) error 
 			return err
 		}
 		return tracking.ErrUnavailable
+	case storeIsUnknownMeanwhile:
+		other, err := s.Upload(ctx, u.ID)
+		if err != nil {
+			return err
+		}
+		other.State = tracking.StateUnknown
+		if err := s.Store.SwapUpload(ctx, other); err != nil {
+			return err
+		}
 	}
 	return s.Store.SwapUpload(ctx, u)
 }
