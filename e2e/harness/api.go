@@ -35,6 +35,7 @@ type Event struct {
 	Operation  string    `json:"operation"`
 	Bucket     string    `json:"bucket"`
 	Key        string    `json:"key"`
+	Keys       []string  `json:"keys"` // that DeleteObjects took away
 	UploadID   string    `json:"upload_id"`
 	PartNumber int       `json:"part_number"`
 	Bytes      int64     `json:"bytes"`

@@ -40,9 +40,13 @@ func reconcile(records []Upload, events []Event, have stored) []string {
 			byUpload[e.UploadID] = append(byUpload[e.UploadID], e)
 		}
 		switch e.Operation {
-		case "PutObject", "CompleteMultipartUpload", "DeleteObject":
+		case "PutObject", "CopyObject", "CompleteMultipartUpload", "DeleteObject":
 			if e.Outcome == "ok" || e.Outcome == "granted" {
 				lastWrite[e.Key] = e
+			}
+		case "DeleteObjects":
+			for _, key := range e.Keys {
+				lastWrite[key] = e
 			}
 		}
 	}
@@ -101,7 +105,7 @@ func reconcile(records []Upload, events []Event, have stored) []string {
 	for key, etag := range have.objects {
 		e, ok := lastWrite[key]
 		switch {
-		case !ok || e.Operation == "DeleteObject":
+		case !ok || deletes(e):
 			diff("storage holds %s, which no event wrote", key)
 		case e.ETag != "" && e.ETag != etag:
 			diff("storage holds %s with ETag %s, the audit says %s", key, etag, e.ETag)
@@ -110,13 +114,15 @@ func reconcile(records []Upload, events []Event, have stored) []string {
 		}
 	}
 	for key, e := range lastWrite {
-		if _, ok := have.objects[key]; !ok && e.Operation != "DeleteObject" && e.Outcome == "ok" {
+		if _, ok := have.objects[key]; !ok && !deletes(e) && e.Outcome == "ok" {
 			diff("the audit says %s was written (%v), storage does not hold it", key, e)
 		}
 	}
 	slices.Sort(diffs)
 	return diffs
 }
+
+func deletes(e Event) bool { return e.Operation == "DeleteObject" || e.Operation == "DeleteObjects" }
 
 func count(events []Event, operation string) int {
 	n := 0
