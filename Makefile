@@ -12,7 +12,7 @@ export PATH := $(DEPS)/bin:$(PATH)
 # Tools built on the Go SDK refuse plain http endpoints while a CA bundle is configured; tests that want a CA name it themselves.
 unexport AWS_CA_BUNDLE
 
-.PHONY: build deps test unit e2e lint bench fuzz mutate image clean
+.PHONY: build deps test unit e2e e2e-clients compatibility lint bench fuzz mutate image clean
 
 build: ## bin/partway, static
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/partway ./cmd/partway
@@ -28,6 +28,15 @@ unit: ## our packages, against Redis and MongoDB-compatible servers too
 
 e2e: ## the built binary, driven by real clients against real servers
 	cd e2e && $(GO) vet ./... && $(GO) test -race -timeout 20m ./...
+
+e2e-clients: ## the stock clients again, and those that take minutes to install: the Java and Rust SDKs
+	@e2e/deps/clients.sh heavy
+	cd e2e && $(GO) vet -tags clients ./... && $(GO) test -race -count 1 -timeout 20m -tags clients -run '^TestClients' .
+
+compatibility: ## docs/compatibility.md, from what e2e-clients finds
+	@mkdir -p docs && rm -f $(DEPS)/results.jsonl
+	PARTWAY_E2E_RESULTS=$(DEPS)/results.jsonl $(MAKE) e2e-clients
+	cd e2e && $(GO) run ./compatibility <$(DEPS)/results.jsonl >../docs/compatibility.md
 
 lint: $(LINT) ## style and import rules
 	$(LINT) run ./...

@@ -67,4 +67,5 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "${npm_packages[*]}" ]; then
   echo "${npm_packages[*]}" >"$stamp"
 fi
 "$top/e2e/deps/mongodb.sh"
+"$top/e2e/deps/clients.sh"
 say "ready in $deps"
