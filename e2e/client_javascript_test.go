@@ -24,7 +24,7 @@ func javaScript() []client {
 
 func node(program string) func(t *testing.T, s *session) string {
 	return func(t *testing.T, s *session) string {
-		modules, err := harness.Tool("js/node_modules")
+		modules, err := harness.Tool("clients-js/node_modules")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -82,7 +82,7 @@ func runClients(t *testing.T, clients []client) {
 				}
 				t.Cleanup(wire.Close)
 				n.Endpoint = wire.Endpoint
-				s := &session{Tenant: n, wire: wire, words: []string{n.Prefix, "PREFIX/", n.Endpoint, "ENDPOINT"}}
+				s := &session{Tenant: n, wire: wire, words: []string{harness.Root() + "/", "", n.Prefix, "PREFIX/", n.Endpoint, "ENDPOINT"}}
 				version := c.work(t, s)
 				wire.Close()
 				r = result{Client: c.name, Version: version, Scheme: scheme, Settings: c.settings,

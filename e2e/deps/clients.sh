@@ -28,10 +28,10 @@ if [ ${#missing[@]} -gt 0 ]; then
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-js=$deps/js
+js=$deps/clients-js
 wanted=$(cat "$clients/js/package.json" "$clients/js/package-lock.json" | cksum)
 if ! fresh "$js/.installed" "$wanted"; then
-  say "AWS SDKs for JavaScript into .deps/js"
+  say "AWS SDKs for JavaScript into .deps/clients-js"
   mkdir -p "$js"
   cp "$clients/js/package.json" "$clients/js/package-lock.json" "$js/"
   (cd "$js" && npm ci --ignore-scripts --no-audit --no-fund --loglevel error)
