@@ -58,7 +58,7 @@ fi
 
 if command -v cargo >/dev/null; then
   # A few minutes, once; later only what changed.
-  CARGO_TERM_COLOR=never CARGO_TARGET_DIR=$deps/rust cargo build --quiet --locked --manifest-path "$clients/rust/Cargo.toml"
+  CARGO_TERM_COLOR=never CARGO_TARGET_DIR=$deps/rust cargo build --quiet --manifest-path "$clients/rust/Cargo.toml"
 else
   say "no cargo: the Rust SDK cannot be built" >&2
   exit 1
