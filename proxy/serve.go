@@ -23,6 +23,7 @@ const controlTimeout = 60 * time.Second
 
 // entry is fiber's one handler.
 func (g *Gateway) entry(c *fiber.Ctx) error {
+	defer g.survive(c)
 	ctx, cancel := context.WithTimeoutCause(g.base, controlTimeout, errors.New("the request took too long"))
 	defer cancel()
 	r, err := g.parse(c)
@@ -41,6 +42,16 @@ func (g *Gateway) entry(c *fiber.Ctx) error {
 	}
 	g.write(c, r, g.exit(ctx, r, resp, err))
 	return nil
+}
+
+// survive ends a panic outside of the handlers, which guarded ends, with its connection: fasthttp would let it end the process.
+func (g *Gateway) survive(c *fiber.Ctx) {
+	if v := recover(); v != nil {
+		g.panicked(&Request{}, v)
+		c.Response().Reset()
+		c.Status(errInternal.Status)
+		c.Context().SetConnectionClose()
+	}
 }
 
 // exchange runs the part of an operation that needs the body.

@@ -239,6 +239,17 @@ func TestALateCompleteKeepsItsClient(t *testing.T) {
 	}
 }
 
+func TestAPanicAtTheExitEndsOneConnectionOnly(t *testing.T) {
+	b := newBench(t)
+	writer := b.gateway.Writer
+	b.gateway.Writer = nil
+	if a := b.ask("GET", "/_partway/uploads", ""); a.status != http.StatusInternalServerError {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	b.gateway.Writer = writer
+	b.create(key)
+}
+
 func TestAPanicEndsOneRequestOnly(t *testing.T) {
 	b := newBench(t)
 	id := b.create(key)
