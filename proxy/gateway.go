@@ -142,7 +142,8 @@ func (g *Gateway) Serve(l net.Listener) error {
 	}
 	listener := relay.NewListener(l, g.Relay)
 	g.listener = listener
-	g.running.Go(func() { g.refusals.run(g.base, g.Writer) })
+	writer := g.Writer
+	g.running.Go(func() { g.refusals.run(g.base, writer) })
 	g.mu.Unlock()
 	if err := g.app.Listener(listener); g.base.Err() == nil && !errors.Is(err, net.ErrClosed) {
 		return err

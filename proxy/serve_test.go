@@ -241,6 +241,7 @@ func TestALateCompleteKeepsItsClient(t *testing.T) {
 
 func TestAPanicAtTheExitEndsOneConnectionOnly(t *testing.T) {
 	b := newBench(t)
+	b.create(key)
 	writer := b.gateway.Writer
 	b.gateway.Writer = nil
 	if a := b.ask("GET", "/_partway/uploads", ""); a.status != http.StatusInternalServerError {
