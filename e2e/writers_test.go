@@ -24,6 +24,10 @@ func TestTwoWritersOnOneKey(t *testing.T) {
 		if got.Text != bodies[0] && got.Text != bodies[1] {
 			t.Errorf("%d bytes that neither writer sent as a whole", len(got.Text))
 		}
+		// The audit need not have seen the two in storage's order; after a third writer both agree who was last.
+		if a := n.Do(t, n.Request(t, http.MethodPut, "/"+harness.Bucket+"/"+key, "last")); a.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s", a.Status, a.Text)
+		}
 	})
 }
 
