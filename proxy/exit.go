@@ -14,6 +14,7 @@ import (
 
 	"partway/auth/sigv4"
 	"partway/proxy/relay"
+	"partway/tracking"
 )
 
 // Response is what a handler answers. At most one of Body, stream, take and late says where the body comes from.
@@ -24,6 +25,9 @@ type Response struct {
 
 	// Outcome goes into the event; "" is "ok".
 	Outcome string
+
+	// events are recorded in the place of the request's own: a call that speaks of several parts is one event for each.
+	events []tracking.Event
 
 	// stream is an object on its way to the client, length bytes of it. Its event is recorded when it is closed.
 	stream io.ReadCloser
@@ -81,11 +85,23 @@ func (g *Gateway) exit(ctx context.Context, r *Request, resp *Response, err erro
 	// Its client and even the gateway may be going; the event must not go with them.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	if err := g.Writer.Record(ctx, r.Event); err != nil && r.Event.Status < http.StatusBadRequest {
+	if err := g.Writer.Record(ctx, eventsOf(r, resp)...); err != nil && r.Event.Status < http.StatusBadRequest {
 		resp = g.outcome(r, nil, errUnavailable.because(err))
 	}
 	g.account(r, resp.Status)
 	return resp
+}
+
+// eventsOf are what a request leaves in the trail.
+func eventsOf(r *Request, resp *Response) []tracking.Event {
+	if resp.events == nil {
+		return []tracking.Event{r.Event}
+	}
+	for i := range resp.events {
+		e := &resp.events[i]
+		e.Outcome, e.Status, e.DurationMS = r.Event.Outcome, r.Event.Status, r.Event.DurationMS
+	}
+	return resp.events
 }
 
 // outcome completes the answer and the event.

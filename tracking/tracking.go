@@ -175,13 +175,13 @@ type Event struct {
 	UploadID      string    `json:"upload_id,omitempty" bson:"upload_id"`     // sealed
 	PartNumber    int       `json:"part_number,omitempty" bson:"part_number"`
 	BytesDeclared int64     `json:"bytes_declared,omitempty" bson:"bytes_declared"`
-	Bytes         int64     `json:"bytes,omitempty" bson:"bytes"` // from storage, at Complete; carried, for relayed bodies
+	Bytes         int64     `json:"bytes,omitempty" bson:"bytes"` // from storage, at Complete; carried, for relayed bodies; reported
 	Parts         int       `json:"parts,omitempty" bson:"parts"` // from storage, at Complete
 	ETag          string    `json:"etag,omitempty" bson:"etag"`
 	Checksum      string    `json:"checksum,omitempty" bson:"checksum"` // declared, "crc32:<base64>"
 	Road          string    `json:"road" bson:"road"`                   // none relay redirect sign skip
 	Reason        string    `json:"reason,omitempty" bson:"reason"`
-	Outcome       string    `json:"outcome" bson:"outcome"` // "ok", "granted", or an S3 error code
+	Outcome       string    `json:"outcome" bson:"outcome"` // "ok", "granted", "reported" (a client says that storage took it), or an S3 error code
 	Status        int       `json:"status" bson:"status"`
 	DurationMS    int64     `json:"duration_ms" bson:"duration_ms"`
 	ClientAddress string    `json:"client_address" bson:"client_address"`
@@ -290,13 +290,23 @@ type Store interface {
 	Close() error
 }
 
-// Part is one line of an upload's ledger: what a client declared for a part number, and by which road it went.
+// Part is one line of an upload's ledger: what a client declared for a part number, by which road it went, and what storage holds of it.
 type Part struct {
 	Number   int       `json:"part_number"`
 	Bytes    int64     `json:"bytes_declared"` // -1: not declared
 	Checksum string    `json:"checksum,omitempty"`
 	Road     string    `json:"road"`
-	Until    time.Time `json:"until,omitzero"` // a grant counts until then; zero: it landed
+	Until    time.Time `json:"until,omitzero"`   // a grant counts until then; zero: it went through the gateway, or landed
+	Landed   *Landed   `json:"landed,omitempty"` // nil: nobody saw storage take it
+}
+
+// Landed is what storage's own 200 said of a part, to the gateway or to the client that reports it. A later body of the same number may
+// replace it without anybody's knowing: it is evidence for as long as storage still lists the same ETag.
+type Landed struct {
+	Bytes  int64  `json:"bytes"`
+	ETag   string `json:"etag"`             // with its quotes
+	SHA256 string `json:"sha256,omitempty"` // hex, of the bytes, if storage was told and so verified it
+	MD5    string `json:"md5,omitempty"`    // likewise
 }
 
 // Session is the hot state of one upload.
@@ -310,14 +320,17 @@ type Session struct {
 // Safe for concurrent use; each call is one atomic step.
 type Sessions interface {
 	// PutState creates the session or changes its state, keeping its parts; it expires at until unless touched again: the last
-	// until given, by PutState or Reserve, decides.
+	// until given, by any call, decides.
 	PutState(ctx context.Context, id string, s State, until time.Time) error
-	// Reserve enters p unless that would take the sum past maxBytes (0: past what it can count): then ErrOverLimit and nothing changes.
-	// A part counts with the largest of what was declared for its number, an undeclared length as 0. One number has one line: its
-	// largest Bytes, its latest Until (a part that landed outlasts any grant), the last Checksum and Road. A line whose Until has
-	// passed is gone and counts no more. ErrNotOpen if the session is known and its state is not open; an unknown id is entered
-	// as open (the record decides later).
-	Reserve(ctx context.Context, id string, p Part, maxBytes int64, until time.Time) (sum int64, err error)
+	// Reserve enters all of parts, no number twice, unless that would take the sum past maxBytes (0: past what it can count): then
+	// ErrOverLimit and nothing changes. A part counts with the largest of what was declared for its number, an undeclared length as 0. One number has one line: its
+	// largest Bytes, its latest Until (none outlasts any), the last Checksum and Road, and no Landed: another body is on its way. A line
+	// whose Until has passed is gone and counts no more. ErrNotOpen if the session is known and its state is not open; an unknown id
+	// is entered as open (the record decides later).
+	Reserve(ctx context.Context, id string, parts []Part, maxBytes int64, until time.Time) (sum int64, err error)
+	// Land enters what storage holds of parts, each with its Landed, no number twice: their lines lapse no more. A number without a line
+	// gets the one given. Whatever the state and the sum: storage has them.
+	Land(ctx context.Context, id string, parts []Part, until time.Time) error
 	// Session reads. ErrNotFound if it is unknown or has expired.
 	Session(ctx context.Context, id string) (*Session, error)
 	// Forget drops the session. Idempotent.

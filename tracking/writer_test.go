@@ -165,6 +165,29 @@ func TestNotesAreWrittenWithoutWaiting(t *testing.T) {
 	})
 }
 
+func TestSeveralEventsOfOneCallAreDurableTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trail := new(fakeTrail)
+		w := newWriter(t, WriterConfig{Trail: trail})
+		events := make([]Event, 1000)
+		for i := range events {
+			events[i].Operation = "UploadPart"
+		}
+		if err := w.Record(t.Context(), events...); err != nil {
+			t.Fatal(err)
+		}
+		if got, batches := len(trail.operations()), len(trail.all()); got != 1000 || batches != 1 || w.Queued() != 0 {
+			t.Fatalf("%d events in %d batches, %d queued", got, batches, w.Queued())
+		}
+		trail.from(failed)
+		if err := w.Record(t.Context(), events[:3]...); !errors.Is(err, ErrUnavailable) {
+			t.Fatalf("record: %v", err)
+		}
+		trail.from(stored)
+		mustClose(t, w)
+	})
+}
+
 func TestCloseWritesWhatWasHandedOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		trail := new(fakeTrail)
