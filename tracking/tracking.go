@@ -283,6 +283,7 @@ type Tokens interface {
 // Store is what one durable implementation serves: bolt or mongo.
 type Store interface {
 	Uploads
+	Unfinished
 	Trail
 	Tokens
 	// Ping answers nil if a read and a write can be expected to work now.

@@ -8,6 +8,9 @@
 //	uploads_by_time    created, record            -> record   (those with an id)
 //	uploads_by_tenant  tenant, created, record    -> record   (those with an id)
 //	uploads_open       bucket, key, id            -> record   (open, paused, completing)
+//	uploads_due        state, due, record         -> record   (those with an id that are unfinished)
+//	intents            created, record            -> record   (those without an id)
+//	intents_by_key     bucket, key, created, record -> record (those without an id)
 //	batches            time, writer, seq          -> Batch
 //	batches_by_seq     writer, seq                -> time, writer, seq
 //	batches_by_upload  upload id, time, writer, seq
@@ -39,6 +42,9 @@ var (
 	uploadsByTime   = []byte("uploads_by_time")
 	uploadsByTenant = []byte("uploads_by_tenant")
 	uploadsOpen     = []byte("uploads_open")
+	uploadsDue      = []byte("uploads_due")
+	intents         = []byte("intents")
+	intentsByKey    = []byte("intents_by_key")
 	batches         = []byte("batches")
 	batchesBySeq    = []byte("batches_by_seq")
 	batchesByUpload = []byte("batches_by_upload")
@@ -73,8 +79,8 @@ func Open(c Config) (*Store, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	db, err := boltfile.Open(filepath.Join(c.Dir, FileName), uploads, uploadsByID, uploadsByTime, uploadsByTenant, uploadsOpen,
-		batches, batchesBySeq, batchesByUpload, batchesByTenant, tokens, tokensByTenant, revocations)
+	db, err := boltfile.Open(filepath.Join(c.Dir, FileName), boltfile.Schema{Version: schemaVersion, Migrate: migrate}, uploads, uploadsByID, uploadsByTime,
+		uploadsByTenant, uploadsOpen, uploadsDue, intents, intentsByKey, batches, batchesBySeq, batchesByUpload, batchesByTenant, tokens, tokensByTenant, revocations)
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,7 @@ func Store(t *testing.T, open func(t *testing.T) tracking.Store) {
 	t.Run("Uploads", func(t *testing.T) { uploads(t, open) })
 	t.Run("ListUploads", func(t *testing.T) { listUploads(t, open) })
 	t.Run("OpenUploads", func(t *testing.T) { openUploads(t, open) })
+	t.Run("Unfinished", func(t *testing.T) { unfinished(t, open) })
 	t.Run("Trail", func(t *testing.T) { trail(t, open) })
 	t.Run("Tokens", func(t *testing.T) { tokens(t, open) })
 	t.Run("a cancelled context is ErrUnavailable and changes nothing", func(t *testing.T) { cancelled(t, open(t)) })
@@ -94,6 +95,13 @@ func cancelled(t *testing.T, s tracking.Store) {
 			_, err := s.OpenUploads(ctx, tracking.OpenQuery{Bucket: "uploads", Limit: 10})
 			return err
 		}},
+		{"DueUploads", func() error {
+			_, err := s.DueUploads(ctx, tracking.DueQuery{State: tracking.StateOpen, Before: future(), Limit: 10})
+			return err
+		}},
+		{"Intents", func() error { _, err := s.Intents(ctx, tracking.IntentQuery{Before: future(), Limit: 10}); return err }},
+		{"NewestIntent", func() error { _, err := s.NewestIntent(ctx, "uploads", "acme/0001.bin"); return err }},
+		{"CountUnfinished", func() error { _, err := s.CountUnfinished(ctx); return err }},
 		{"AppendBatch", func() error { b := batch("w1", 1, 0, event("acme", "u1")); return s.AppendBatch(ctx, b) }},
 		{"Events", func() error { _, _, err := s.Events(ctx, tracking.EventQuery{}); return err }},
 		{"InsertToken", func() error { return s.InsertToken(ctx, token(1)) }},
