@@ -121,6 +121,7 @@ func (g *Gateway) outcome(r *Request, resp *Response, err error) *Response {
 	if r.Identity != nil {
 		resp.Headers = append(resp.Headers, sigv4.Header{Name: "x-partway-transfer", Value: ev.Road + reasonSuffix(ev.Reason)})
 	}
+	resp.Headers = g.allowOrigin(r, resp.Headers)
 	for i := range resp.Headers {
 		resp.Headers[i].Name = wireName(resp.Headers[i].Name)
 	}
@@ -154,7 +155,11 @@ func (g *Gateway) refuse(r *Request, e *Error) *Response {
 	switch {
 	case r.Method == http.MethodHead || e.Status == http.StatusNotModified:
 	case r.isAPI():
-		resp.Body = mustJSON(apiError{e.Code, e.Message, r.ID})
+		refusal := apiError{Code: e.Code, Message: e.Message, RequestID: r.ID}
+		if strings.HasPrefix(r.Path, apiPrefix+companionPrefix) {
+			refusal.Error = &apiErrorCode{e.Code}
+		}
+		resp.Body = mustJSON(refusal)
 		resp.Headers = append(resp.Headers, jsonType)
 	case r.isSTS():
 		resp.Body = stsErrorXML(e, r)
@@ -232,15 +237,21 @@ func headerOf(headers []sigv4.Header, name string) string {
 }
 
 // writeLate keeps the client with white space until the answer is there. S3 does so too: the status is 200 by then, and a refusal
-// follows as <Error> in the body. The XML declaration must come first: botocore's parser takes no white space before it.
+// follows as <Error> in the body. The XML declaration must come first: botocore's parser takes no white space before it. JSON takes it.
 func (g *Gateway) writeLate(c *fiber.Ctx, r *Request, resp *Response) {
+	begin, kind := xmlDeclaration+"\n", xmlType
+	if r.isAPI() {
+		begin, kind = " ", jsonType
+	}
 	c.Response().SetStatusCode(http.StatusOK)
-	c.Response().Header.SetContentType(xmlType.Value)
-	c.Response().Header.Set("x-amz-request-id", r.ID)
+	c.Response().Header.SetContentType(kind.Value)
+	for _, h := range g.allowOrigin(r, headers(sigv4.Header{Name: "x-amz-request-id", Value: r.ID})) {
+		c.Response().Header.Set(h.Name, h.Value)
+	}
 	c.Response().SetBodyStreamWriter(func(w *bufio.Writer) {
 		tick := time.NewTicker(5 * time.Second)
 		defer tick.Stop()
-		_, _ = w.WriteString(xmlDeclaration + "\n")
+		_, _ = w.WriteString(begin)
 		for {
 			// A client that is gone does not stop the Complete: its answer is recorded for the retry.
 			_ = w.Flush()

@@ -79,6 +79,7 @@ func (s *server) open(ctx context.Context) error {
 		Domains: c.Server.Domains,
 
 		TrustedProxies: proxies,
+		CORSOrigins:    c.CORS.Origins,
 
 		Verifier: verifier,
 		Issuer:   s.authority.issuer,
