@@ -261,6 +261,9 @@ func (g *Gateway) apiEvents(ctx context.Context, r *Request, _ string) (*Respons
 	if err != nil {
 		return nil, err
 	}
+	for i := range items {
+		items[i].Salt = nil // for checking alone, see export
+	}
 	return jsonReply(http.StatusOK, page{orEmpty(items), next}), nil
 }
 

@@ -111,15 +111,8 @@ func (w *Writer) ready(g *group) bool {
 // store seals g's events, stores the batch and tells the callers. If it can be stored nowhere it is w.stuck.
 func (w *Writer) store(g *group) {
 	b := w.batch(g)
-	mac, err := macOf(b, w.c.ChainKey)
-	if err != nil {
-		w.seq--
-		w.queued.Add(-int64(g.events))
-		w.c.Log.Error("audit events lost", "events", g.events, "error", err)
-		g.release(fmt.Errorf("record event: %w", err))
-		return
-	}
-	b.MAC, w.prev = mac, mac
+	seal(b, w.c.ChainKey)
+	w.prev = b.MAC
 	if err := w.put(b); err != nil {
 		w.stuck = b
 		w.c.Log.Error("audit events can be stored nowhere; requests are refused until they can", "error", err)
@@ -138,7 +131,7 @@ func (w *Writer) batch(g *group) *Batch {
 	}
 	w.last = now
 	w.seq++
-	b := &Batch{Writer: w.id, Seq: w.seq, Time: now, Prev: w.prev, Events: make([]Event, 0, g.events)}
+	b := &Batch{Writer: w.id, Seq: w.seq, Time: now, KeyVersion: w.c.KeyVersion, Prev: w.prev, Events: make([]Event, 0, g.events)}
 	for _, entry := range g.entries {
 		b.Events = append(b.Events, entry.events...)
 	}

@@ -158,8 +158,7 @@ type Uploads interface {
 }
 
 // Event is one line of the audit trail: what was asked, by whom, by which road, with what outcome. Never a secret, a
-// signature or a URL. The chain's MAC is over its JSON: a new field is omitempty and none is renamed or moved, or stored batches
-// verify no more.
+// signature or a URL. Each field is part of the event's hash, as a personal one or as another: see seal.go before adding one.
 type Event struct {
 	ID            string    `json:"id" bson:"id"`             // writer-seq-index, given by the Writer
 	Time          time.Time `json:"time" bson:"time"`         // when the outcome was recorded; UTC, milliseconds; given by the Writer
@@ -186,21 +185,25 @@ type Event struct {
 	DurationMS    int64     `json:"duration_ms" bson:"duration_ms"`
 	ClientAddress string    `json:"client_address" bson:"client_address"`
 	UserAgent     string    `json:"user_agent,omitempty" bson:"user_agent"`
-	Count         int64     `json:"count,omitempty" bson:"count"` // of refusals before authentication that this event stands for
-	Gateway       string    `json:"gateway" bson:"gateway"`       // host name of the gateway; given by the Writer
-	Writer        string    `json:"writer" bson:"writer"`         // one run of one gateway process; given by the Writer
-	Seq           int64     `json:"seq" bson:"seq"`               // of the batch; given by the Writer
+	Count         int64     `json:"count,omitempty" bson:"count"`             // of refusals before authentication that this event stands for
+	Gateway       string    `json:"gateway" bson:"gateway"`                   // host name of the gateway; given by the Writer
+	Writer        string    `json:"writer" bson:"writer"`                     // one run of one gateway process; given by the Writer
+	Seq           int64     `json:"seq" bson:"seq"`                           // of the batch; given by the Writer
+	Salt          []byte    `json:"salt,omitempty" bson:"salt,omitempty"`     // of the hash of the personal fields; given by the Writer
+	Erased        []byte    `json:"erased,omitempty" bson:"erased,omitempty"` // that hash, once Erase has taken fields and salt away
 }
 
-// Batch is what the trail stores: the events of one group commit, sealed. (Writer, Seq) is unique.
-// MAC = HMAC-SHA256(chain key, Prev ‖ JSON of Events); Prev is the MAC of (Writer, Seq-1), empty for Seq 1.
+// Batch is what the trail stores: the events of one group commit, sealed as seal.go says. (Writer, Seq) is unique.
 type Batch struct {
-	Writer string    `json:"writer" bson:"writer"`
-	Seq    int64     `json:"seq" bson:"seq"`
-	Time   time.Time `json:"time" bson:"time"` // of every event in it
-	Prev   []byte    `json:"prev" bson:"prev"`
-	MAC    []byte    `json:"mac" bson:"mac"`
-	Events []Event   `json:"events" bson:"events"`
+	Format     int       `json:"format" bson:"format"` // of the seal
+	Writer     string    `json:"writer" bson:"writer"`
+	Seq        int64     `json:"seq" bson:"seq"`       // from 1, without a gap
+	Time       time.Time `json:"time" bson:"time"`     // of every event in it
+	KeyVersion int       `json:"key" bson:"key"`       // of the master key that the chain key is derived from
+	Prev       []byte    `json:"prev" bson:"prev"`     // MAC of (Writer, Seq-1), empty for Seq 1
+	Hashes     []byte    `json:"hashes" bson:"hashes"` // of the events, 32 bytes each
+	MAC        []byte    `json:"mac" bson:"mac"`       // of all above
+	Events     []Event   `json:"events" bson:"events"`
 }
 
 // EventQuery selects events, oldest first. Zero fields select everything.

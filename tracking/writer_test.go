@@ -27,7 +27,7 @@ func TestRecordStampsEvents(t *testing.T) {
 		e := b.Events[0]
 		want := Event{
 			ID: w.id + "-1-0", Time: time.Date(2026, 3, 1, 12, 0, 0, 123_000_000, time.UTC), Operation: "UploadPart",
-			Gateway: "gw1", Writer: w.id, Seq: 1,
+			Gateway: "gw1", Writer: w.id, Seq: 1, Salt: e.Salt,
 		}
 		if !reflect.DeepEqual(e, want) || b.Seq != 1 || b.Writer != w.id || !b.Time.Equal(e.Time) || w.id == "" {
 			t.Fatalf("batch %+v, want the event %+v", b, want)

@@ -187,7 +187,10 @@ func (s *server) openTrail() (*tracking.Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the gateway's name in the audit trail: %w", err)
 	}
-	wc := tracking.WriterConfig{Trail: s.store, ChainKey: s.authority.chainKey, Gateway: host, Log: s.log, Now: time.Now}
+	wc := tracking.WriterConfig{
+		Trail: s.store, ChainKey: s.authority.chainKeys[s.authority.keyVersion], KeyVersion: s.authority.keyVersion,
+		Gateway: host, Log: s.log, Now: time.Now,
+	}
 	if s.config.MongoDB.URI != "" {
 		wc.SpoolDir, wc.SpoolMax = filepath.Join(s.config.DataDir, "spool"), spoolMax
 	}

@@ -1,7 +1,6 @@
 // Package bolt keeps records, trail and tokens in one bbolt file: the store of a single gateway that has nothing else.
 //
-// Values are JSON: a stored batch then holds the very bytes that its MAC covers, any tool can read a rescued file, and a new
-// field needs no migration. Every list walks an index in its own order, so a page costs the same however much is stored:
+// Values are JSON: any tool can read a rescued file, and a new field needs no migration. Every list walks an index in its own order, so a page costs the same however much is stored:
 //
 //	uploads            record                     -> Upload
 //	uploads_by_id      id                         -> record

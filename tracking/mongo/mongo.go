@@ -3,7 +3,8 @@
 // Five collections:
 //
 //   - uploads: one document per upload record; _id is the Record.
-//   - batches: one document per sealed batch, so that a batch is stored whole or not at all; _id is "writer-seq".
+//   - batches: one document per sealed batch, so that a batch is stored whole or not at all; _id is "writer-seq", the seq in 20
+//     digits, so that it sorts a writer's batches.
 //   - tokens: one document per token issued; _id is its id.
 //   - revocations: one document per revoked token or tenant; a TTL index removes the expired ones.
 //   - meta: the version of the schema; _id is "schema".
