@@ -2,8 +2,8 @@
 //
 // Three kinds of state live here, each with its own rule:
 //
-//   - Records: one Upload per multipart upload, one Token per token issued, and
-//     the revocations. They are the truth about our side. Every change is a
+//   - Records: one Upload per multipart upload, one Token per token issued,
+//     the revocations, and one Spending per tenant and period. They are the truth about our side. Every change is a
 //     compare-and-swap on Revision; no lock is held across I/O.
 //   - The audit trail: Events, sealed into Batches that are chained by a MAC and
 //     written once. The Writer groups them so that one durable write serves every
@@ -113,6 +113,7 @@ type Completion struct {
 	Started  time.Time `bson:"started"`           // when the record moved to completing
 	Answer   []byte    `bson:"answer,omitempty"`  // XML body of the answer, once completed
 	Headers  []string  `bson:"headers,omitempty"` // answer headers, name and value alternating
+	Charge   *Charge   `bson:"charge,omitempty"`  // of its bytes to the tenant's total; nil: they have no limit
 }
 
 // UploadQuery selects upload records, newest first. Zero fields select everything. Intents are not listed.
@@ -289,6 +290,7 @@ type Store interface {
 	Unfinished
 	Trail
 	Tokens
+	Spendings
 	// Ping answers nil if a read and a write can be expected to work now.
 	Ping(ctx context.Context) error
 	Close() error
@@ -343,7 +345,7 @@ type Sessions interface {
 	Close() error
 }
 
-// Errors of Sessions.Reserve.
+// Errors of Sessions.Reserve and, the first, of Spendings.Charge.
 var (
 	ErrOverLimit = errors.New("over the byte limit")
 	ErrNotOpen   = errors.New("upload is not open")

@@ -17,6 +17,7 @@
 //	tokens             id                         -> Token
 //	tokens_by_tenant   tenant, created, id        -> id
 //	revocations        kind, token id or tenant   -> Revocation
+//	spendings          tenant, period             -> Spending
 package bolt
 
 import (
@@ -51,6 +52,7 @@ var (
 	tokens          = []byte("tokens")
 	tokensByTenant  = []byte("tokens_by_tenant")
 	revocations     = []byte("revocations")
+	spendings       = []byte("spendings")
 )
 
 // groupDelay is how long a write waits for others to share its fsync, which takes about a millisecond.
@@ -79,7 +81,7 @@ func Open(c Config) (*Store, error) {
 		c.Now = time.Now
 	}
 	db, err := boltfile.Open(filepath.Join(c.Dir, FileName), boltfile.Schema{Version: schemaVersion, Migrate: migrate}, uploads, uploadsByID, uploadsByTime,
-		uploadsByTenant, uploadsOpen, uploadsDue, intents, intentsByKey, batches, batchesBySeq, batchesByUpload, batchesByTenant, tokens, tokensByTenant, revocations)
+		uploadsByTenant, uploadsOpen, uploadsDue, intents, intentsByKey, batches, batchesBySeq, batchesByUpload, batchesByTenant, tokens, tokensByTenant, revocations, spendings)
 	if err != nil {
 		return nil, err
 	}
@@ -133,5 +135,5 @@ func (s *Store) view(ctx context.Context, doing string, fn func(*bbolt.Tx) error
 // refused tells an answer of the store from a failure of the store.
 func refused(err error) bool {
 	return errors.Is(err, tracking.ErrNotFound) || errors.Is(err, tracking.ErrExists) || errors.Is(err, tracking.ErrConflict) ||
-		errors.Is(err, tracking.ErrBadCursor)
+		errors.Is(err, tracking.ErrBadCursor) || errors.Is(err, tracking.ErrOverLimit)
 }

@@ -1,22 +1,23 @@
 // Package mongo keeps the records and the audit trail in MongoDB.
 //
-// Five collections:
+// Six collections:
 //
 //   - uploads: one document per upload record; _id is the Record.
 //   - batches: one document per sealed batch, so that a batch is stored whole or not at all; _id is "writer-seq", the seq in 20
 //     digits, so that it sorts a writer's batches.
 //   - tokens: one document per token issued; _id is its id.
 //   - revocations: one document per revoked token or tenant; a TTL index removes the expired ones.
+//   - spendings: one document per tenant and period; _id is "tenant/period".
 //   - meta: the version of the schema; _id is "schema".
 //
-// Only plain commands are sent (find, insert, update, delete, count, createIndexes), no transactions and no aggregation, so
+// Only plain commands are sent (find, insert, update, findAndModify, delete, count, createIndexes), no transactions and no aggregation, so
 // that servers which merely speak MongoDB's protocol do as well. A write is acknowledged by a majority and from the
 // journal; reads are of the primary and of what a majority holds.
 //
 // A call that answers tracking.ErrUnavailable may have taken effect: the write can be in the database although its
 // answer was lost. Every write is therefore made so that the next call finds out. InsertUpload again answers ErrExists,
-// SwapUpload again ErrConflict, and the record then shows what was written; AppendBatch, Revoke and DeleteIntent are
-// idempotent.
+// SwapUpload again ErrConflict, and the record then shows what was written; AppendBatch, Revoke, DeleteIntent, Charge, Settle
+// and Refund are idempotent.
 package mongo
 
 import (
@@ -56,6 +57,7 @@ type Store struct {
 	batches     *driver.Collection
 	tokens      *driver.Collection
 	revocations *driver.Collection
+	spendings   *driver.Collection
 	meta        *driver.Collection
 	timeout     time.Duration
 	now         func() time.Time
@@ -97,6 +99,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		batches:     db.Collection("batches"),
 		tokens:      db.Collection("tokens"),
 		revocations: db.Collection("revocations"),
+		spendings:   db.Collection("spendings"),
 		meta:        db.Collection("meta"),
 		timeout:     c.Timeout,
 		now:         c.Now,

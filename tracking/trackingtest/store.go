@@ -22,6 +22,7 @@ func Store(t *testing.T, open func(t *testing.T) tracking.Store) {
 	t.Run("Unfinished", func(t *testing.T) { unfinished(t, open) })
 	t.Run("Trail", func(t *testing.T) { trail(t, open) })
 	t.Run("Tokens", func(t *testing.T) { tokens(t, open) })
+	t.Run("Spendings", func(t *testing.T) { spendings(t, open) })
 	t.Run("a cancelled context is ErrUnavailable and changes nothing", func(t *testing.T) { cancelled(t, open(t)) })
 	t.Run("Ping answers while open", func(t *testing.T) {
 		if err := open(t).Ping(t.Context()); err != nil {
@@ -111,6 +112,10 @@ func cancelled(t *testing.T, s tracking.Store) {
 		}},
 		{"Thaw", func() error { return s.Thaw(ctx, "acme") }},
 		{"Revocations", func() error { _, err := s.Revocations(ctx); return err }},
+		{"Charge", func() error { _, err := s.Charge(ctx, charge("a"), pending("", 1), 10); return err }},
+		{"Settle", func() error { return s.Settle(ctx, charge("a")) }},
+		{"Refund", func() error { return s.Refund(ctx, charge("a")) }},
+		{"Spending", func() error { _, err := s.Spending(ctx, "acme", "2026-03"); return err }},
 		{"Ping", func() error { return s.Ping(ctx) }},
 	}
 	for _, c := range calls {
@@ -123,6 +128,8 @@ func cancelled(t *testing.T, s tracking.Store) {
 		t.Errorf("the swap took effect: %+v", got)
 	}
 	_, err := s.Upload(t.Context(), "id-0002")
+	wantErr(t, err, tracking.ErrNotFound)
+	_, err = s.Spending(t.Context(), "acme", "2026-03")
 	wantErr(t, err, tracking.ErrNotFound)
 	wantEqual(t, "events", ids(allEvents(t, s, tracking.EventQuery{})), []string(nil))
 	all, err := s.ListTokens(t.Context(), "")
