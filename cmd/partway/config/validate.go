@@ -225,6 +225,8 @@ func (c *Config) checkTransfers(k *check) {
 		k.require(err == nil, fmt.Sprintf("cors.origins[%d]", i), "%v", err)
 	}
 	k.require(c.Limits.ConnectionsPerAddress >= 0, "limits.connections_per_address", "%d is negative", c.Limits.ConnectionsPerAddress)
+	k.require(c.Limits.TenantBytes >= 0, "limits.tenant_bytes", "%d is negative", c.Limits.TenantBytes)
+	k.oneOf("limits.tenant_period", c.Limits.TenantPeriod, "day", "month")
 }
 
 // checkUnserved refuses settings whose feature this version does not have: to accept one would promise it.
