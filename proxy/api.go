@@ -64,6 +64,7 @@ var apiRoutes = []apiRoute{
 	{"GET", "uploads", "partway:ListUploads", anyone, (*Gateway).apiUploads},
 	{"GET", "uploads/{id}", "partway:GetUpload", anyone, (*Gateway).apiUpload},
 	{"GET", "events", "partway:ListEvents", anyone, (*Gateway).apiEvents},
+	{"GET", "usage", "partway:GetUsage", anyone, (*Gateway).apiUsage},
 	{"GET", "metrics", "partway:GetMetrics", operators, (*Gateway).apiMetrics},
 	{"GET", "tokens", "partway:ListTokens", operators, (*Gateway).apiTokens},
 	{"POST", "tokens", "partway:IssueToken", operators, (*Gateway).apiIssue},

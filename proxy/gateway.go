@@ -21,7 +21,7 @@ import (
 	"partway/tracking"
 )
 
-// Config of a Gateway. Every field must be set, but Domains, TrustedProxies, CORSOrigins, JWKS, Buckets, Rates and Probes.
+// Config of a Gateway. Every field must be set, but Domains, TrustedProxies, CORSOrigins, JWKS, Buckets, Rates, Quota and Probes.
 type Config struct {
 	Region  string
 	Domains []string // virtual-host style: BUCKET.DOMAIN
@@ -42,6 +42,7 @@ type Config struct {
 	Sessions tracking.Sessions
 	Writer   *tracking.Writer
 	Rates    tracking.Rates // nil: no limit
+	Quota    Quota          // of each tenant
 
 	DefaultRoad Road          // RoadRelay or RoadRedirect
 	URLTTL      time.Duration // life of a presigned URL, <= 5 min
@@ -63,6 +64,7 @@ type Gateway struct {
 	metrics  *metrics
 	refusals *refusals
 	app      *fiber.App
+	spent    spent
 	turns    turns         // of the Completes
 	patience time.Duration // how long a Complete may take before its answer begins; changed by tests alone
 

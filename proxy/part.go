@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -57,12 +58,22 @@ func (g *Gateway) uploadPart(ctx context.Context, r *Request) (*Response, error)
 	return resp, nil
 }
 
-// reserve enters parts into the ledger, all or none: it refuses what would pass the token's limit. Without the ledger the parts go on:
-// storage and the check at Complete still hold.
+// reserve enters parts into the ledger, all or none: it refuses what would pass the limit of the token or of its tenant. Without the ledger the
+// parts go on: storage and the check at Complete still hold.
 func (g *Gateway) reserve(ctx context.Context, r *Request, parts ...tracking.Part) error {
-	id, limit := r.Event.UploadID, r.Scope.MaxObjectBytes
-	until := g.Now().Add(g.MaxAge)
-	_, err := g.Sessions.Reserve(ctx, id, parts, limit, until)
+	limit, refusal, err := g.uploadLimit(ctx, r)
+	if err != nil {
+		return err
+	}
+	parts = slices.Clone(parts)
+	for i := range parts {
+		if err := checkPart(r.Scope, parts[i].Bytes); err != nil {
+			return err
+		}
+		parts[i].Bytes = counted(r.Scope, parts[i].Bytes, limit)
+	}
+	id, until := r.Event.UploadID, g.Now().Add(g.MaxAge)
+	_, err = g.Sessions.Reserve(ctx, id, parts, limit, until)
 	if errors.Is(err, tracking.ErrNotOpen) {
 		// The ledger is a cache; whether the upload is closed is the record's to say.
 		u, lookup := g.Store.Upload(ctx, id)
@@ -79,7 +90,7 @@ func (g *Gateway) reserve(ctx context.Context, r *Request, parts ...tracking.Par
 	case err == nil, errors.Is(err, tracking.ErrNotOpen): // the latter: a Complete began this instant, storage decides
 		return nil
 	case errors.Is(err, tracking.ErrOverLimit):
-		return overLimit(limit)
+		return refusal
 	}
 	g.Log.Warn("parts not in the ledger", "request_id", r.ID, "error", err)
 	return nil

@@ -94,6 +94,7 @@ func (s *server) open(ctx context.Context) error {
 		Sessions: sessions,
 		Writer:   writer,
 		Rates:    rates,
+		Quota:    proxy.Quota{Bytes: c.Limits.TenantBytes, Daily: c.Limits.TenantPeriod == "day"},
 
 		DefaultRoad: proxy.Road(c.Transfer.Default),
 		URLTTL:      time.Duration(c.Transfer.URLTTL),
