@@ -65,6 +65,8 @@ var apiRoutes = []apiRoute{
 	{"GET", "uploads/{id}", "partway:GetUpload", anyone, (*Gateway).apiUpload},
 	{"GET", "events", "partway:ListEvents", anyone, (*Gateway).apiEvents},
 	{"GET", "usage", "partway:GetUsage", anyone, (*Gateway).apiUsage},
+	{"POST", "sign", "partway:Sign", anyone, (*Gateway).apiSign},
+	{"POST", "landed", "partway:ReportLanded", anyone, (*Gateway).apiLanded},
 	{"GET", "metrics", "partway:GetMetrics", operators, (*Gateway).apiMetrics},
 	{"GET", "tokens", "partway:ListTokens", operators, (*Gateway).apiTokens},
 	{"POST", "tokens", "partway:IssueToken", operators, (*Gateway).apiIssue},

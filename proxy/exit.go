@@ -54,6 +54,12 @@ func reply(status int, body []byte, headers ...string) *Response {
 	return r
 }
 
+// Outcomes of bodies that do not pass here.
+const (
+	outcomeGranted  = "granted"  // its client may send it to storage
+	outcomeReported = "reported" // its client says that storage took it
+)
+
 // recordTimeout is how long a write waits for its event.
 const recordTimeout = 10 * time.Second
 

@@ -135,7 +135,7 @@ var redirectBody = []byte(xmlDeclaration + "\n<Error><Code>TemporaryRedirect</Co
 // redirect answers 307 with a presigned URL at storage; the body stays with the client until it follows.
 func redirect(location string) *Response {
 	resp := reply(http.StatusTemporaryRedirect, redirectBody, "location", location, "cache-control", "no-store", xmlType.Name, xmlType.Value)
-	resp.Outcome = "granted"
+	resp.Outcome = outcomeGranted
 	return resp
 }
 

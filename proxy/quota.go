@@ -21,6 +21,7 @@ import (
 //	CompleteMultipartUpload   the parts that it names, before the record moves to completing; settled when the record has an end
 //	PutObject, relayed        its length, before the first byte moves; settled or refunded with storage's answer
 //	PutObject, redirected     its length, when it is granted
+//	PutObject, signed         likewise
 //	CopyObject                its source's length, before storage is asked
 //
 // Whose token asks pays: an operator's Complete of a tenant's upload costs nobody. Create and UploadPart charge nothing and refuse
