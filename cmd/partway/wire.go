@@ -48,6 +48,7 @@ func (s *server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.store, sessions = withFailpoints(s.store, sessions)
 	// After the store, whose lock keeps a second gateway from this data directory.
 	if s.authority, err = newAuthority(c); err != nil {
 		return err
@@ -79,7 +80,6 @@ func (s *server) open(ctx context.Context) error {
 		Domains: c.Server.Domains,
 
 		TrustedProxies: proxies,
-		CORSOrigins:    c.CORS.Origins,
 
 		Verifier: verifier,
 		Issuer:   s.authority.issuer,
@@ -94,7 +94,6 @@ func (s *server) open(ctx context.Context) error {
 		Sessions: sessions,
 		Writer:   writer,
 		Rates:    rates,
-		Quota:    proxy.Quota{Bytes: c.Limits.TenantBytes, Daily: c.Limits.TenantPeriod == "day"},
 
 		DefaultRoad: proxy.Road(c.Transfer.Default),
 		URLTTL:      time.Duration(c.Transfer.URLTTL),
@@ -188,10 +187,7 @@ func (s *server) openTrail() (*tracking.Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the gateway's name in the audit trail: %w", err)
 	}
-	wc := tracking.WriterConfig{
-		Trail: s.store, ChainKey: s.authority.chainKeys[s.authority.keyVersion], KeyVersion: s.authority.keyVersion,
-		Gateway: host, Log: s.log, Now: time.Now,
-	}
+	wc := tracking.WriterConfig{Trail: s.store, ChainKey: s.authority.chainKey, Gateway: host, Log: s.log, Now: time.Now}
 	if s.config.MongoDB.URI != "" {
 		wc.SpoolDir, wc.SpoolMax = filepath.Join(s.config.DataDir, "spool"), spoolMax
 	}
