@@ -12,7 +12,7 @@ export PATH := $(DEPS)/bin:$(PATH)
 # Tools built on the Go SDK refuse plain http endpoints while a CA bundle is configured; tests that want a CA name it themselves.
 unexport AWS_CA_BUNDLE
 
-.PHONY: build deps test unit e2e e2e-clients compatibility lint bench fuzz mutate image clean
+.PHONY: build deps test unit e2e soak e2e-clients compatibility lint bench fuzz mutate image clean
 
 build: ## bin/partway, static
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/partway ./cmd/partway
@@ -28,6 +28,9 @@ unit: ## our packages, against Redis and MongoDB-compatible servers too
 
 e2e: ## the built binary, driven by real clients against real servers
 	cd e2e && $(GO) vet ./... && $(GO) test -race -timeout 20m ./...
+
+soak: deps ## the long forms: hours, on loopback alone; e2e/soak_test.go says which variables bound them
+	cd e2e && $(GO) vet -tags soak ./... && $(GO) test -race -count 1 -timeout 4h -v -tags soak -run '^TestSoak' $(SOAK) .
 
 e2e-clients: ## the stock clients again, and those that take minutes to install: the Java and Rust SDKs
 	@e2e/deps/clients.sh heavy

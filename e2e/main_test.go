@@ -15,8 +15,9 @@ import (
 )
 
 var (
-	binary string           // partway, built with -race
-	stacks []*harness.Stack // that every test with onEachStack runs on
+	buildDir string           // of what was built for the tests
+	binary   string           // partway, built with -race
+	stacks   []*harness.Stack // that every test with onEachStack runs on
 )
 
 func TestMain(m *testing.M) {
@@ -35,6 +36,7 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer os.RemoveAll(dir)
+	buildDir = dir
 	if binary, err = harness.Build(dir); err != nil {
 		return 1, err
 	}

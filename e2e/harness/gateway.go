@@ -16,9 +16,15 @@ import (
 )
 
 // Build compiles partway into dir, with the race detector.
-func Build(dir string) (string, error) {
-	bin := filepath.Join(dir, "partway")
-	cmd := exec.Command("go", "build", "-race", "-o", bin, "./cmd/partway")
+func Build(dir string) (string, error) { return build(filepath.Join(dir, "partway"), "-race") }
+
+// BuildFailpoints is Build of a binary with failpoints.
+func BuildFailpoints(dir string) (string, error) {
+	return build(filepath.Join(dir, "partway-failpoints"), "-race", "-tags", "failpoints")
+}
+
+func build(bin string, flags ...string) (string, error) {
+	cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-o", bin, "./cmd/partway")...)
 	cmd.Dir = Root()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build partway: %w\n%s", err, out)

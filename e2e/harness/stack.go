@@ -34,8 +34,10 @@ type Stack struct {
 	// Between the gateway (and redirected clients) and its servers; nil in the demo, whose storage is its child.
 	ToStorage, ToMongo, ToRedis *Tap
 
-	env     []string // of the gateway
-	servers []*Server
+	env           []string // of the gateway
+	servers       []*Server
+	storageFaults *StorageFaults // nil without failpoints
+	armed         []string       // names of the gateway's own failpoints
 }
 
 // Setup says what a serve stands on. The zero value: embedded tracking, storage over http, no more configuration than that takes.
@@ -45,6 +47,7 @@ type Setup struct {
 	Backend    []string      // lines in the storage backend
 	StorageTLS *Certificates // of storage, which then speaks https
 	MinIO      bool          // in versitygw's place
+	Failpoints bool          // of a binary that has them, and between gateway and storage
 }
 
 // NewDemo is `partway demo`: embedded tracking, its own storage.
@@ -76,10 +79,17 @@ func NewServe(ctx context.Context, bin, dir string, setup Setup) (_ *Stack, err 
 	if s.ToStorage, err = s.tapped(ctx, start); err != nil {
 		return nil, err
 	}
+	if setup.Failpoints {
+		if s.storageFaults, err = NewStorageFaults(s.servers[0].Addr); err != nil {
+			return nil, err
+		}
+		s.ToStorage.Retarget(s.storageFaults.Addr)
+		s.env = append(s.env, "PARTWAY_FAILPOINT="+s.failpoint())
+	}
 	scheme := "http://"
 	if setup.StorageTLS != nil {
 		scheme = "https://"
-		s.env = []string{"SSL_CERT_FILE=" + setup.StorageTLS.CA}
+		s.env = append(s.env, "SSL_CERT_FILE="+setup.StorageTLS.CA)
 	}
 	config := []string{
 		"data_dir: " + filepath.Join(dir, "data"),
@@ -176,6 +186,17 @@ func (s *Stack) StartGateway(ctx context.Context) error {
 	return nil
 }
 
+// Restart starts a gateway that ended again; its operator stays who it was.
+func (s *Stack) Restart(ctx context.Context) error {
+	g, err := Serve(ctx, s.Bin, s.Dir, s.Config, s.env)
+	if err != nil {
+		return err
+	}
+	g.Operator = s.Gateway.Operator
+	s.Gateway = g
+	return nil
+}
+
 // Second starts another gateway, with a directory of its own, on the same MongoDB, Redis and storage. It is stopped before s.
 func (s *Stack) Second(ctx context.Context) (*Stack, error) {
 	dir := filepath.Join(s.Dir, "second")
@@ -213,6 +234,9 @@ func (s *Stack) Stop() error {
 		if tap != nil {
 			tap.Cut()
 		}
+	}
+	if s.storageFaults != nil {
+		s.storageFaults.Close()
 	}
 	for _, server := range s.servers {
 		server.Kill()

@@ -30,6 +30,18 @@ var tenants atomic.Int64
 // NewTenant makes a tenant that may do everything under its prefix, but for what limits take away.
 func (s *Stack) NewTenant(t testing.TB, limits ...func(*Scope)) *Tenant {
 	t.Helper()
+	n := s.UncheckedTenant(t, limits...)
+	t.Cleanup(func() {
+		if !t.Failed() {
+			n.Check(t)
+		}
+	})
+	return n
+}
+
+// UncheckedTenant is NewTenant for tests in which answers are lost on their way, so that Check cannot hold; a Client's Violations must.
+func (s *Stack) UncheckedTenant(t testing.TB, limits ...func(*Scope)) *Tenant {
+	t.Helper()
 	n := &Tenant{Stack: s, Name: fmt.Sprintf("tenant-%d", tenants.Add(1)), taps: new([]*Tap), unauthenticated: map[string]bool{}, unanswered: map[string]bool{}}
 	n.Prefix = n.Name + "/"
 	scope := Scope{Bucket: Bucket, Prefix: n.Prefix, Actions: []string{"s3:*"}}
@@ -45,13 +57,7 @@ func (s *Stack) NewTenant(t testing.TB, limits ...func(*Scope)) *Tenant {
 		t.Fatal(err)
 	}
 	n.Keys, n.Bearer = key.Keys, bearer.Bearer
-	n = n.At(t, s)
-	t.Cleanup(func() {
-		if !t.Failed() {
-			n.Check(t)
-		}
-	})
-	return n
+	return n.At(t, s)
 }
 
 // At is the same tenant by way of another gateway, with a tap of its own.

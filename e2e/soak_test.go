@@ -1,0 +1,28 @@
+//go:build soak
+
+package e2e
+
+import (
+	"os"
+	"strconv"
+	"testing"
+)
+
+// The long forms of what the other tests do in seconds, each bounded by variables of the environment:
+//
+//	PARTWAY_SOAK_SEED      of what is drawn at random; a run says which it took
+//	PARTWAY_SOAK_CRASHES   that TestSoakCrashes counts to [500]
+
+// setting is a number from the environment.
+func setting(t *testing.T, name string, otherwise int) int {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
