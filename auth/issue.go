@@ -182,6 +182,9 @@ func checkForced(headers map[string]string) error {
 	return nil
 }
 
+// MaxPartBytes is S3's limit on one part, and so on a scope's.
+const MaxPartBytes = 5 << 30
+
 var roads = []string{"redirect", "relay", "sign"}
 
 func (s *Scope) check(operator bool) error {
@@ -207,8 +210,11 @@ func (s *Scope) check(operator bool) error {
 			return fmt.Errorf("transfer %q: want some of %s", road, strings.Join(roads, ", "))
 		}
 	}
-	if s.MaxObjectBytes < 0 || s.MaxOpenUploads < 0 {
+	if s.MaxObjectBytes < 0 || s.MaxPartBytes < 0 || s.MaxTenantBytes < 0 || s.MaxOpenUploads < 0 {
 		return errors.New("a limit is negative; 0 is none")
+	}
+	if s.MaxPartBytes > MaxPartBytes {
+		return fmt.Errorf("max_part_bytes %d: S3 takes no part over %d", s.MaxPartBytes, int64(MaxPartBytes))
 	}
 	return checkForced(s.ForceHeaders)
 }

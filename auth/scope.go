@@ -12,6 +12,8 @@ type Scope struct {
 	Prefix         string            `json:"prefix"`  // whole path segments; "" for the whole bucket
 	Actions        []string          `json:"actions"` // "s3:PutObject", ...; "s3:*" for all
 	MaxObjectBytes int64             `json:"max_object_bytes,omitempty"`
+	MaxPartBytes   int64             `json:"max_part_bytes,omitempty"`   // also what a part of undeclared length counts as; at most 5 GiB
+	MaxTenantBytes int64             `json:"max_tenant_bytes,omitempty"` // per period, in place of the configured limit; of the tenant, under whatever token
 	MaxOpenUploads int               `json:"max_open_uploads,omitempty"`
 	Transfer       []string          `json:"transfer,omitempty"` // roads this scope may take, of redirect, relay, sign; empty: all
 	Resume         bool              `json:"resume,omitempty"`

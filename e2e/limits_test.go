@@ -42,6 +42,34 @@ func TestTokensMaxObjectBytes(t *testing.T) {
 	}
 }
 
+// A tenant's total holds what is put together and what is put whole, and is there for it to read.
+func TestTokensMaxTenantBytes(t *testing.T) {
+	for _, s := range stacks {
+		t.Run(s.Name, func(t *testing.T) {
+			n := s.NewTenant(t, func(s *harness.Scope) { s.MaxTenantBytes, s.MaxPartBytes = 1000, 700 })
+			send := func(target string, size int) harness.Answer {
+				return n.Do(t, n.Request(t, http.MethodPut, "/"+harness.Bucket+"/"+target, strings.Repeat("x", size)))
+			}
+			key := n.Prefix + "parts"
+			id := create(t, n, key)
+			refused(t, n, send(key+"?partNumber=1&uploadId="+id, 701), 400, "EntityTooLarge", true)
+			part := send(key+"?partNumber=1&uploadId="+id, 700)
+			if a := send(n.Prefix+"whole", 400); a.StatusCode != http.StatusOK {
+				t.Fatalf("the first object: %s %s", a.Status, a.Text)
+			}
+			refused(t, n, complete(t, n, key, id, part.Header.Get("ETag")), 400, "EntityTooLarge", true)
+			refused(t, n, send(n.Prefix+"larger", 601), 400, "EntityTooLarge", true)
+			if a := send(n.Prefix+"fits", 600); a.StatusCode != http.StatusOK {
+				t.Errorf("what fits: %s %s", a.Status, a.Text)
+			}
+			usage := n.Do(t, n.Request(t, http.MethodGet, "/_partway/usage", ""))
+			if !strings.Contains(usage.Text, `"bytes":1000,"pending_bytes":0`) {
+				t.Errorf("usage: %s %s", usage.Status, usage.Text)
+			}
+		})
+	}
+}
+
 func TestTokensMaxOpenUploads(t *testing.T) {
 	for _, s := range stacks {
 		t.Run(s.Name, func(t *testing.T) {

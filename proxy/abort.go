@@ -60,7 +60,10 @@ func (g *Gateway) abortMultipartUpload(ctx context.Context, r *Request) (*Respon
 	}
 	g.putState(ctx, u.ID, tracking.StateAborted)
 	if resp == nil { // gone at storage already, and aborting was our word: the same end
+		g.settle(ctx, chargeOf(u)) // unless it was an earlier Complete whose end nobody saw
 		resp = &Response{Status: http.StatusNoContent}
+	} else {
+		g.refund(ctx, chargeOf(u))
 	}
 	return resp, nil
 }

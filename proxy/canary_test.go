@@ -121,6 +121,20 @@ func TestNoSecretIsTold(t *testing.T) {
 	}
 	c["the signature of a redirect"] = location.Query().Get("X-Amz-Signature")
 
+	// Signed requests, and asked for wrongly.
+	signed := b.ask("POST", "/_partway/sign", signAskOf(key1, id, `{"part_number":1}`))
+	heard.hear(signed, true)
+	var requests signedAnswer
+	if err := json.Unmarshal([]byte(signed.body), &requests); err != nil || len(requests.Requests) != 1 {
+		t.Fatalf("%d %s, %v", signed.status, signed.body, err)
+	}
+	if location, err = url.Parse(requests.Requests[0].URL); err != nil {
+		t.Fatal(err)
+	}
+	c["the signature of a signed request"] = location.Query().Get("X-Amz-Signature")
+	ask("POST", "/_partway/sign", signAskOf(key1, id, `{"part_number":1,"headers":{"authorization":"Bearer `+b.tenant+`"}}`))
+	ask("POST", "/_partway/landed", signAskOf(key1, id, `{"part_number":1,"etag":"e"}`))
+
 	// Tokens that are handed out, and asked for wrongly.
 	issued := b.ask("POST", "/_partway/tokens", `{"tenant":"acme","class":"key","ttl_seconds":60,"scope":[{"bucket":"uploads","prefix":"acme/","actions":["s3:GetObject"]}]}`,
 		"Authorization", "Bearer "+operator)

@@ -97,6 +97,7 @@ func (g *Gateway) complete(ctx context.Context, c *completion) (*Response, error
 				continue
 			}
 		case tracking.StateCompleted, tracking.StateSuperseded:
+			g.settle(ctx, chargeOf(c.u)) // whoever ended it may have ended too
 			return g.sameAnswer(c)
 		default:
 			return nil, errNoSuchUpload
@@ -126,29 +127,62 @@ func (g *Gateway) atWork(u *tracking.Upload) bool {
 	return u.State == tracking.StateCompleting && g.Now().Sub(u.Completion.Started) < completeTimeout
 }
 
-// begin moves an open upload to completing, if the parts that the list names are within the token's limit.
+// begin moves an open upload to completing, if the parts that the list names are within the limits of the token and of its tenant. The move
+// writes the name of the charge into the record; see tracking.Spending.
 func (g *Gateway) begin(ctx context.Context, c *completion, held []storage.Part) error {
-	if limit := tightest(c.u.MaxBytes, c.r.Scope.MaxObjectBytes); limit > 0 {
-		if !c.holds(held) {
-			return errInvalidPart // its size is not the one that was counted
-		}
-		if c.sum(held) > limit {
-			return overLimit(limit)
-		}
+	if err := g.checkSizes(c, held); err != nil {
+		return err
 	}
-	c.u.Completion = &tracking.Completion{ListHash: c.hash, Started: g.Now().UTC().Truncate(time.Millisecond)}
+	if before := chargeOf(c.u); before != nil { // of a Complete that nobody saw end: storage has the upload still, so it made nothing
+		c.u.Completion = nil
+		if err := g.Store.SwapUpload(ctx, c.u); err != nil {
+			return err
+		}
+		g.refund(ctx, before)
+	}
+	charge, err := g.charge(ctx, c.r, c.u.ID, c.sum(held))
+	if err != nil {
+		return err
+	}
+	c.u.Completion = &tracking.Completion{ListHash: c.hash, Started: g.Now().UTC().Truncate(time.Millisecond), Charge: charge}
 	if err := g.move(ctx, c.u, tracking.StateCompleting); err != nil {
+		if errors.Is(err, tracking.ErrConflict) {
+			g.refund(ctx, charge)
+		}
 		return err
 	}
 	g.putState(ctx, c.u.ID, tracking.StateCompleting)
 	return nil
 }
 
+// checkSizes holds what storage has of the parts in the list to the limits.
+func (g *Gateway) checkSizes(c *completion, held []storage.Part) error {
+	limit := tightest(c.u.MaxBytes, c.r.Scope.MaxObjectBytes)
+	if limit == 0 && c.r.Scope.MaxPartBytes == 0 && g.tenantLimit(c.r) == 0 {
+		return nil
+	}
+	if !c.holds(held) {
+		return errInvalidPart // its size is not the one that was counted
+	}
+	if limit > 0 && c.sum(held) > limit {
+		return overLimit(limit)
+	}
+	for _, p := range held {
+		err := checkPart(c.r.Scope, p.Size)
+		if err != nil && slices.ContainsFunc(c.parts, func(l listedPart) bool { return l.PartNumber == p.Number }) {
+			return err
+		}
+	}
+	return nil
+}
+
 // endedElsewhere closes the record of an upload that storage ended, by a lifecycle rule or by hand, before anyone asked us to complete it.
 func (g *Gateway) endedElsewhere(ctx context.Context, c *completion) error {
+	charge := chargeOf(c.u)
 	if err := g.endUpload(ctx, c.u, errNoSuchUpload.Code); err != nil {
 		return err
 	}
+	g.settle(ctx, charge) // of a Complete that nobody saw end: perhaps by it
 	return errNoSuchUpload
 }
 
@@ -273,6 +307,7 @@ func (g *Gateway) end(ctx context.Context, c *completion, to tracking.State, res
 			return nil, errUnavailable.because(err)
 		}
 	}
+	g.settle(ctx, chargeOf(c.u)) // what is unknown counts
 	g.putState(ctx, c.u.ID, to)
 	if refusal != nil {
 		if to == tracking.StateUnknown {
@@ -294,6 +329,7 @@ func (g *Gateway) endAgain(ctx context.Context, c *completion, to tracking.State
 		c.u = now
 		return g.sameAnswer(c)
 	}
+	c.u.Completion.Charge = chargeOf(now)
 	now.ETag, now.Bytes, now.Parts, now.Completion = c.u.ETag, c.u.Bytes, c.u.Parts, c.u.Completion
 	c.u = now
 	return g.end(ctx, c, to, resp, refusal)
@@ -301,12 +337,14 @@ func (g *Gateway) endAgain(ctx context.Context, c *completion, to tracking.State
 
 // reopen takes a record back that storage refused to complete.
 func (g *Gateway) reopen(ctx context.Context, c *completion, code string) error {
+	charge := chargeOf(c.u)
 	c.u.ResultCode, c.u.Completion, c.u.Bytes, c.u.Parts = code, nil, 0, 0
 	err := g.move(ctx, c.u, tracking.StateOpen)
 	if errors.Is(err, tracking.ErrConflict) {
 		return nil // the same Complete, elsewhere, got its answer first: the record has it
 	}
 	if err == nil {
+		g.refund(ctx, charge)
 		g.putState(ctx, c.u.ID, tracking.StateOpen)
 	}
 	return err

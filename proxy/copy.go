@@ -10,6 +10,7 @@ import (
 	"partway/auth"
 	"partway/auth/sigv4"
 	"partway/proxy/storage"
+	"partway/tracking"
 )
 
 // copySource is what x-amz-copy-source names.
@@ -21,7 +22,7 @@ var copyHeaders = []string{"x-amz-copy-source", "x-amz-copy-source-if-*", "x-amz
 
 // copyObject is S3's CopyObject.
 func (g *Gateway) copyObject(ctx context.Context, r *Request) (*Response, error) {
-	b, src, err := g.copyFrom(ctx, r)
+	b, src, source, err := g.copyFrom(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +35,19 @@ func (g *Gateway) copyObject(ctx context.Context, r *Request) (*Response, error)
 	c := r.copyCall(src)
 	r.force(c)
 	r.refuseOverwrite(c)
-	return g.copyOn(ctx, b, c)
+	if g.tenantLimit(r) == 0 {
+		return g.copyOn(ctx, b, c)
+	}
+	if !r.HasHeader("x-amz-copy-source-if-match") {
+		setHeader(c, "x-amz-copy-source-if-match", source.ETag) // what is copied is what was charged
+	}
+	charge, err := g.charge(ctx, r, "", source.Size)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := g.copyOn(ctx, b, c)
+	g.endPut(ctx, charge, err)
+	return resp, err
 }
 
 // mayCopy holds a copy to what its token asks of every object. Some storage overlooks If-None-Match on copies, so the destination is looked at
@@ -73,7 +86,7 @@ func (g *Gateway) uploadPartCopy(ctx context.Context, r *Request) (*Response, er
 	if err != nil {
 		return nil, err
 	}
-	b, src, err := g.copyFrom(ctx, r)
+	b, src, source, err := g.copyFrom(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -84,17 +97,21 @@ func (g *Gateway) uploadPartCopy(ctx context.Context, r *Request) (*Response, er
 	if b != home {
 		return nil, errInvalidRequest.saying("The upload and the source of the copy are on different storage.")
 	}
+	if source != nil {
+		if err := g.reserve(ctx, r, tracking.Part{Number: number, Bytes: source.Size, Road: string(RoadNone)}); err != nil {
+			return nil, err
+		}
+	}
 	c := r.copyCall(src)
 	c.Query = []storage.Param{{Name: "partNumber", Value: strconv.Itoa(number)}, {Name: "uploadId", Value: ref.StorageID}}
 	return g.copyOn(ctx, b, c)
 }
 
-// copyFrom authorises the source for reading and holds it to the token's limit. Storage copies on its own, so source and destination must be
-// on the same.
-func (g *Gateway) copyFrom(ctx context.Context, r *Request) (*storage.Backend, copySource, error) {
-	src, err := parseCopySource(r.Header("x-amz-copy-source"))
-	if err != nil {
-		return nil, src, err
+// copyFrom authorises the source for reading and holds what is copied of it to the token's limit. Storage copies on its own, so source and
+// destination must be on the same. found is the source, its size what is copied of it; nil where there is no limit that it matters for.
+func (g *Gateway) copyFrom(ctx context.Context, r *Request) (b *storage.Backend, src copySource, found *storage.Object, err error) {
+	if src, err = parseCopySource(r.Header("x-amz-copy-source")); err != nil {
+		return nil, src, nil, err
 	}
 	r.Event.Target = src.bucket + "/" + src.key
 	action := "s3:GetObject"
@@ -102,26 +119,45 @@ func (g *Gateway) copyFrom(ctx context.Context, r *Request) (*storage.Backend, c
 		action = "s3:GetObjectVersion"
 	}
 	if _, err := r.Identity.Authorize(action, src.bucket, src.key); err != nil {
-		return nil, src, err
+		return nil, src, nil, err
 	}
-	b, err := g.backendOf(r.Bucket)
-	if err != nil {
-		return nil, src, err
+	if b, err = g.backendOf(r.Bucket); err != nil {
+		return nil, src, nil, err
 	}
 	if from, err := g.backendOf(src.bucket); err != nil || from != b {
-		return nil, src, errInvalidRequest.saying("The source of the copy is on different storage.")
+		return nil, src, nil, errInvalidRequest.saying("The source of the copy is on different storage.")
 	}
-	if limit := r.Scope.MaxObjectBytes; limit > 0 && r.Header("x-amz-copy-source-range") == "" {
-		object, err := b.HeadObject(ctx, src.bucket, src.key, src.version)
-		switch {
-		case errors.Is(err, storage.ErrNotFound): // storage says so in its own words
-		case err != nil:
-			return nil, src, err
-		case object.Size > limit:
-			return nil, src, overLimit(limit)
+	limit := r.Scope.MaxObjectBytes
+	if limit == 0 && r.Scope.MaxPartBytes == 0 && g.tenantLimit(r) == 0 {
+		return b, src, nil, nil
+	}
+	found, err = b.HeadObject(ctx, src.bucket, src.key, src.version)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, src, nil, errNoSuchKey
+	}
+	if err != nil {
+		return nil, src, nil, err
+	}
+	if r.HasHeader("x-amz-copy-source-range") {
+		if found.Size, err = rangeBytes(r.Header("x-amz-copy-source-range")); err != nil {
+			return nil, src, nil, err
 		}
 	}
-	return b, src, nil
+	if limit > 0 && found.Size > limit {
+		return nil, src, nil, overLimit(limit)
+	}
+	return b, src, found, nil
+}
+
+// rangeBytes is the length of "bytes=FIRST-LAST", the one form that x-amz-copy-source-range has.
+func rangeBytes(text string) (int64, error) {
+	first, last, _ := strings.Cut(strings.TrimPrefix(text, "bytes="), "-")
+	from, err := strconv.ParseUint(first, 10, 62)
+	to, err2 := strconv.ParseUint(last, 10, 62)
+	if err != nil || err2 != nil || to < from || !strings.HasPrefix(text, "bytes=") {
+		return 0, invalidArgument("x-amz-copy-source-range", text, "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy")
+	}
+	return int64(to - from + 1), nil
 }
 
 // parseCopySource reads "/bucket/key?versionId=v", percent-encoded, with or without the first slash. Key rules hold for what is read too.

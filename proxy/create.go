@@ -45,6 +45,9 @@ func (g *Gateway) createMultipartUpload(ctx context.Context, r *Request) (*Respo
 	if err := g.checkOpenUploads(ctx, r); err != nil {
 		return nil, err
 	}
+	if _, _, err := g.uploadLimit(ctx, r); err != nil {
+		return nil, err
+	}
 	if err := g.Store.InsertUpload(ctx, u); err != nil {
 		return nil, fmt.Errorf("writing the intent: %w", err)
 	}

@@ -14,6 +14,7 @@ const (
 	RoadNone     Road = "none"
 	RoadRelay    Road = "relay"
 	RoadRedirect Road = "redirect"
+	RoadSign     Road = "sign"
 )
 
 // Reasons for a road.
@@ -34,18 +35,19 @@ const slowDecision = 500 * time.Millisecond
 
 // facts are what a road is chosen by.
 type facts struct {
-	wish       string   // x-partway-transfer: "", "redirect", "relay"
+	wish       string   // x-partway-transfer: "", "redirect", "relay"; "sign" of who asks for signed requests
 	policy     []string // roads that the token's scope allows; empty: all
 	fallback   Road     // transfer.default
 	awsChunked bool     // the body has framing that storage would not take from a presigned request
 	unsignable bool     // the client will replay a header that cannot be signed for storage
-	sameHost   bool     // storage's host is the client's own, or below it: clients would replay Authorization there
+	sameHost   bool     // storage's host is the client's own, or below it: clients that follow would replay Authorization there
 	noIdentity bool     // there are no credentials to sign the URL with
 	took       time.Duration
 }
 
-// decide chooses the cheapest road that this client can take. Redirect only where it was asked for, by the client, its token or the
-// configuration; never by a guess at a User-Agent. An error means that the token's policy leaves no road.
+// decide chooses the cheapest road that this client can take. Redirect and sign only where they were asked for, by the client, its token or
+// the configuration; never by a guess at a User-Agent. Who asks for a signed request sends exactly what it is told, so neither storage's
+// host nor the time matters there. An error means that the token's policy leaves no road.
 func decide(f facts) (Road, string, error) {
 	allows := func(road Road) bool { return len(f.policy) == 0 || slices.Contains(f.policy, string(road)) }
 	asked, reason := Road(f.wish), reasonAsked
@@ -60,25 +62,25 @@ func decide(f facts) (Road, string, error) {
 		return relayOr(allows, reason)
 	}
 	switch {
-	case !allows(RoadRedirect):
+	case !allows(asked):
 		return relayOr(allows, reasonPolicy)
 	case f.awsChunked:
 		return relayOr(allows, reasonAWSChunked)
 	case f.unsignable:
 		return relayOr(allows, reasonUnsignable)
-	case f.sameHost:
+	case asked == RoadRedirect && f.sameHost:
 		return relayOr(allows, reasonSameHost)
-	case f.took > slowDecision:
+	case asked == RoadRedirect && f.took > slowDecision:
 		return relayOr(allows, reasonSlow)
 	case f.noIdentity:
 		return relayOr(allows, reasonIdentity)
 	}
-	return RoadRedirect, reason, nil
+	return asked, reason, nil
 }
 
 func relayOr(allows func(Road) bool, reason string) (Road, string, error) {
 	if !allows(RoadRelay) {
-		return RoadNone, reasonPolicy, errAccessDenied.saying("The token does not allow this body to be relayed, and it cannot be redirected (" + reason + ").")
+		return RoadNone, reasonPolicy, errAccessDenied.saying("The token does not allow this body to be relayed, and it cannot go to storage directly (" + reason + ").")
 	}
 	return RoadRelay, reason, nil
 }

@@ -26,6 +26,12 @@ func TestDecide(t *testing.T) {
 		{"no identity to sign with", facts{wish: "redirect", noIdentity: true}, RoadRelay, "identity"},
 		{"no identity within half a second", facts{wish: "redirect", noIdentity: true, took: 501 * time.Millisecond}, RoadRelay, "slow"},
 		{"a decision that took half a second", facts{wish: "redirect", took: 500 * time.Millisecond}, RoadRedirect, "client-asked"},
+		{"a signed request", facts{wish: "sign", fallback: RoadRelay}, RoadSign, "client-asked"},
+		{"a signed request, wherever storage is and however long it took", facts{wish: "sign", sameHost: true, took: time.Second}, RoadSign, "client-asked"},
+		{"a token that allows signed requests alone", facts{wish: "sign", policy: []string{"sign"}}, RoadSign, "client-asked"},
+		{"a token without signed requests", facts{wish: "sign", policy: []string{"relay", "redirect"}}, RoadRelay, "policy"},
+		{"a signed request with a header that cannot be signed", facts{wish: "sign", unsignable: true}, RoadRelay, "unsignable-header"},
+		{"a signed request with no identity to sign with", facts{wish: "sign", noIdentity: true}, RoadRelay, "identity"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -43,6 +49,8 @@ func TestDecideRefusesWhereNoRoadIsLeft(t *testing.T) {
 		{policy: []string{"redirect"}, noIdentity: true},
 		{policy: []string{"redirect"}, wish: "relay"},
 		{policy: []string{"sign"}, fallback: RoadRelay},
+		{policy: []string{"redirect"}, wish: "sign"},
+		{policy: []string{"sign"}, wish: "sign", unsignable: true},
 	} {
 		if road, _, err := decide(f); !errors.Is(err, errAccessDenied) {
 			t.Errorf("%+v: got %s, %v; want AccessDenied", f, road, err)

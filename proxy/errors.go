@@ -96,6 +96,7 @@ var (
 	errMissingDate        = &Error{Code: "AccessDenied", Status: 403, Message: "AWS authentication requires a valid Date or x-amz-date header."}
 	errMissingLength      = &Error{Code: "MissingContentLength", Status: 411, Message: "You must provide the Content-Length HTTP header."}
 	errNoSuchBucket       = &Error{Code: "NoSuchBucket", Status: 404, Message: "The specified bucket does not exist."}
+	errNoSuchKey          = &Error{Code: "NoSuchKey", Status: 404, Message: "The specified key does not exist."}
 	errNoSuchUpload       = &Error{Code: "NoSuchUpload", Status: 404, Message: "The specified multipart upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."}
 	errNotFound           = &Error{Code: "NotFound", Status: 404, Message: "There is nothing at this path."}
 	errNotImplemented     = &Error{Code: "NotImplemented", Status: 501, Message: "A header or operation you provided implies functionality that is not implemented"}

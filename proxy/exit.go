@@ -14,6 +14,7 @@ import (
 
 	"partway/auth/sigv4"
 	"partway/proxy/relay"
+	"partway/tracking"
 )
 
 // Response is what a handler answers. At most one of Body, stream, take and late says where the body comes from.
@@ -24,6 +25,9 @@ type Response struct {
 
 	// Outcome goes into the event; "" is "ok".
 	Outcome string
+
+	// events are recorded in the place of the request's own: a call that speaks of several parts is one event for each.
+	events []tracking.Event
 
 	// stream is an object on its way to the client, length bytes of it. Its event is recorded when it is closed.
 	stream io.ReadCloser
@@ -49,6 +53,12 @@ func reply(status int, body []byte, headers ...string) *Response {
 	}
 	return r
 }
+
+// Outcomes of bodies that do not pass here.
+const (
+	outcomeGranted  = "granted"  // its client may send it to storage
+	outcomeReported = "reported" // its client says that storage took it
+)
 
 // recordTimeout is how long a write waits for its event.
 const recordTimeout = 10 * time.Second
@@ -81,11 +91,23 @@ func (g *Gateway) exit(ctx context.Context, r *Request, resp *Response, err erro
 	// Its client and even the gateway may be going; the event must not go with them.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	if err := g.Writer.Record(ctx, r.Event); err != nil && r.Event.Status < http.StatusBadRequest {
+	if err := g.Writer.Record(ctx, eventsOf(r, resp)...); err != nil && r.Event.Status < http.StatusBadRequest {
 		resp = g.outcome(r, nil, errUnavailable.because(err))
 	}
 	g.account(r, resp.Status)
 	return resp
+}
+
+// eventsOf are what a request leaves in the trail.
+func eventsOf(r *Request, resp *Response) []tracking.Event {
+	if resp.events == nil {
+		return []tracking.Event{r.Event}
+	}
+	for i := range resp.events {
+		e := &resp.events[i]
+		e.Outcome, e.Status, e.DurationMS = r.Event.Outcome, r.Event.Status, r.Event.DurationMS
+	}
+	return resp.events
 }
 
 // outcome completes the answer and the event.
@@ -105,6 +127,7 @@ func (g *Gateway) outcome(r *Request, resp *Response, err error) *Response {
 	if r.Identity != nil {
 		resp.Headers = append(resp.Headers, sigv4.Header{Name: "x-partway-transfer", Value: ev.Road + reasonSuffix(ev.Reason)})
 	}
+	resp.Headers = g.allowOrigin(r, resp.Headers)
 	for i := range resp.Headers {
 		resp.Headers[i].Name = wireName(resp.Headers[i].Name)
 	}
@@ -138,7 +161,11 @@ func (g *Gateway) refuse(r *Request, e *Error) *Response {
 	switch {
 	case r.Method == http.MethodHead || e.Status == http.StatusNotModified:
 	case r.isAPI():
-		resp.Body = mustJSON(apiError{e.Code, e.Message, r.ID})
+		refusal := apiError{Code: e.Code, Message: e.Message, RequestID: r.ID}
+		if strings.HasPrefix(r.Path, apiPrefix+companionPrefix) {
+			refusal.Error = &apiErrorCode{e.Code}
+		}
+		resp.Body = mustJSON(refusal)
 		resp.Headers = append(resp.Headers, jsonType)
 	case r.isSTS():
 		resp.Body = stsErrorXML(e, r)
@@ -216,15 +243,21 @@ func headerOf(headers []sigv4.Header, name string) string {
 }
 
 // writeLate keeps the client with white space until the answer is there. S3 does so too: the status is 200 by then, and a refusal
-// follows as <Error> in the body. The XML declaration must come first: botocore's parser takes no white space before it.
+// follows as <Error> in the body. The XML declaration must come first: botocore's parser takes no white space before it. JSON takes it.
 func (g *Gateway) writeLate(c *fiber.Ctx, r *Request, resp *Response) {
+	begin, kind := xmlDeclaration+"\n", xmlType
+	if r.isAPI() {
+		begin, kind = " ", jsonType
+	}
 	c.Response().SetStatusCode(http.StatusOK)
-	c.Response().Header.SetContentType(xmlType.Value)
-	c.Response().Header.Set("x-amz-request-id", r.ID)
+	c.Response().Header.SetContentType(kind.Value)
+	for _, h := range g.allowOrigin(r, headers(sigv4.Header{Name: "x-amz-request-id", Value: r.ID})) {
+		c.Response().Header.Set(h.Name, h.Value)
+	}
 	c.Response().SetBodyStreamWriter(func(w *bufio.Writer) {
 		tick := time.NewTicker(5 * time.Second)
 		defer tick.Stop()
-		_, _ = w.WriteString(xmlDeclaration + "\n")
+		_, _ = w.WriteString(begin)
 		for {
 			// A client that is gone does not stop the Complete: its answer is recorded for the retry.
 			_ = w.Flush()

@@ -21,12 +21,13 @@ import (
 	"partway/tracking"
 )
 
-// Config of a Gateway. Every field must be set, but Domains, TrustedProxies, JWKS, Buckets, Rates and Probes.
+// Config of a Gateway. Every field must be set, but Domains, TrustedProxies, CORSOrigins, JWKS, Buckets, Rates, Quota and Probes.
 type Config struct {
 	Region  string
 	Domains []string // virtual-host style: BUCKET.DOMAIN
 
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+	CORSOrigins    []string       // whose web pages may call; each passes auth.ValidOrigin
 
 	Verifier *auth.Verifier
 	Issuer   *auth.Issuer
@@ -41,6 +42,7 @@ type Config struct {
 	Sessions tracking.Sessions
 	Writer   *tracking.Writer
 	Rates    tracking.Rates // nil: no limit
+	Quota    Quota          // of each tenant
 
 	DefaultRoad Road          // RoadRelay or RoadRedirect
 	URLTTL      time.Duration // life of a presigned URL, <= 5 min
@@ -62,6 +64,7 @@ type Gateway struct {
 	metrics  *metrics
 	refusals *refusals
 	app      *fiber.App
+	spent    spent
 	turns    turns         // of the Completes
 	patience time.Duration // how long a Complete may take before its answer begins; changed by tests alone
 
@@ -102,6 +105,11 @@ func New(c Config) (*Gateway, error) {
 	}
 	if c.URLTTL <= 0 || c.URLTTL > 5*time.Minute {
 		return nil, fmt.Errorf("life of a presigned URL is %s: want more than 0 and at most 5m", c.URLTTL)
+	}
+	for _, origin := range c.CORSOrigins {
+		if err := auth.ValidOrigin(origin); err != nil {
+			return nil, err
+		}
 	}
 	g.base, g.cancel = context.WithCancelCause(context.Background())
 	g.metrics = newMetrics(c.Registry, g)

@@ -2,12 +2,18 @@ package proxy
 
 import (
 	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
 	"partway/auth"
+	"partway/proxy/relay"
 	"partway/proxy/storage"
 	"partway/tracking"
 )
@@ -32,17 +38,42 @@ func (g *Gateway) uploadPart(ctx context.Context, r *Request) (*Response, error)
 	}
 	c := r.call()
 	c.Query = []storage.Param{{Name: "partNumber", Value: strconv.Itoa(number)}, {Name: "uploadId", Value: ref.StorageID}}
-	return g.send(ctx, r, b, c, f, false, func(road Road, until time.Time) error {
-		return g.reserve(ctx, r, tracking.Part{Number: number, Bytes: f.bytes, Checksum: checksumOf(r), Road: string(road), Until: until})
+	line := tracking.Part{Number: number, Bytes: f.bytes, Checksum: checksumOf(r)}
+	resp, err := g.send(ctx, r, b, c, f, false, func(road Road, until time.Time) error {
+		line.Road, line.Until = string(road), until
+		return g.reserve(ctx, r, line)
 	})
+	if err != nil || resp.take == nil {
+		return resp, err
+	}
+	take := resp.take
+	resp.take = func(ctx context.Context, x *relay.Exchange) (*Response, error) {
+		resp, err := take(ctx, x)
+		if err == nil {
+			line.Landed = landedOf(r, f.bytes, r.Event.ETag)
+			g.land(ctx, r, line)
+		}
+		return resp, err
+	}
+	return resp, nil
 }
 
-// reserve enters a part into the ledger, which refuses what would pass the token's limit. Without the ledger the part goes on: storage and
-// the check at Complete still hold.
-func (g *Gateway) reserve(ctx context.Context, r *Request, p tracking.Part) error {
-	id, limit := r.Event.UploadID, r.Scope.MaxObjectBytes
-	until := g.Now().Add(g.MaxAge)
-	_, err := g.Sessions.Reserve(ctx, id, p, limit, until)
+// reserve enters parts into the ledger, all or none: it refuses what would pass the limit of the token or of its tenant. Without the ledger the
+// parts go on: storage and the check at Complete still hold.
+func (g *Gateway) reserve(ctx context.Context, r *Request, parts ...tracking.Part) error {
+	limit, refusal, err := g.uploadLimit(ctx, r)
+	if err != nil {
+		return err
+	}
+	parts = slices.Clone(parts)
+	for i := range parts {
+		if err := checkPart(r.Scope, parts[i].Bytes); err != nil {
+			return err
+		}
+		parts[i].Bytes = counted(r.Scope, parts[i].Bytes, limit)
+	}
+	id, until := r.Event.UploadID, g.Now().Add(g.MaxAge)
+	_, err = g.Sessions.Reserve(ctx, id, parts, limit, until)
 	if errors.Is(err, tracking.ErrNotOpen) {
 		// The ledger is a cache; whether the upload is closed is the record's to say.
 		u, lookup := g.Store.Upload(ctx, id)
@@ -53,16 +84,47 @@ func (g *Gateway) reserve(ctx context.Context, r *Request, p tracking.Part) erro
 			return errNoSuchUpload
 		}
 		g.putState(ctx, id, tracking.StateOpen)
-		_, err = g.Sessions.Reserve(ctx, id, p, limit, until)
+		_, err = g.Sessions.Reserve(ctx, id, parts, limit, until)
 	}
 	switch {
 	case err == nil, errors.Is(err, tracking.ErrNotOpen): // the latter: a Complete began this instant, storage decides
 		return nil
 	case errors.Is(err, tracking.ErrOverLimit):
-		return overLimit(limit)
+		return refusal
 	}
-	g.Log.Warn("part not in the ledger", "request_id", r.ID, "error", err)
+	g.Log.Warn("parts not in the ledger", "request_id", r.ID, "error", err)
 	return nil
+}
+
+// land tells the ledger what storage holds. A ledger that is away does not learn it, which costs a client that resumes the part's time.
+func (g *Gateway) land(ctx context.Context, r *Request, parts ...tracking.Part) {
+	if err := g.Sessions.Land(ctx, r.Event.UploadID, parts, g.Now().Add(g.MaxAge)); err != nil {
+		g.Log.Warn("landed parts not in the ledger", "request_id", r.ID, "error", err)
+	}
+}
+
+// landedOf is what storage's 200 says of the body of r: what r declared of it storage has verified.
+func landedOf(r *Request, bytes int64, etag string) *tracking.Landed {
+	l := &tracking.Landed{Bytes: bytes, ETag: etag, SHA256: hexOfBase64(r.Header("x-amz-checksum-sha256"), sha256.Size), MD5: hexOfBase64(r.Header("content-md5"), md5.Size)}
+	if p := r.payload(); l.SHA256 == "" && isHex(p, sha256.Size) {
+		l.SHA256 = p
+	}
+	return l
+}
+
+// hexOfBase64 is "" for what is not size bytes in base64.
+func hexOfBase64(text string, size int) string {
+	b, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(b) != size {
+		return ""
+	}
+	return hex.EncodeToString(b)
+}
+
+// isHex reports whether text is size bytes in lower-case hex.
+func isHex(text string, size int) bool {
+	b, err := hex.DecodeString(text)
+	return err == nil && len(b) == size && hex.EncodeToString(b) == text
 }
 
 // putState tells the ledger a state; a ledger that is away is told by the next step.

@@ -12,6 +12,7 @@ import (
 	"partway/auth/sigv4"
 	"partway/proxy/relay"
 	"partway/proxy/storage"
+	"partway/tracking"
 )
 
 // putObject is S3's PutObject, for bodies that need no multipart upload.
@@ -31,11 +32,27 @@ func (g *Gateway) putObject(ctx context.Context, r *Request) (*Response, error) 
 	r.force(c)
 	r.refuseOverwrite(c)
 	forced := r.Scope.NoOverwrite || len(r.Scope.ForceHeaders) > 0
-	return g.send(ctx, r, b, c, f, forced, nil)
+	var charge *tracking.Charge
+	resp, err := g.send(ctx, r, b, c, f, forced, func(road Road, _ time.Time) (err error) {
+		if charge, err = g.charge(ctx, r, "", f.bytes); err == nil && road == RoadRedirect {
+			g.settle(ctx, charge) // nobody here will see what comes of it
+		}
+		return err
+	})
+	if err != nil || resp.take == nil || charge == nil {
+		return resp, err
+	}
+	take := resp.take
+	resp.take = func(ctx context.Context, x *relay.Exchange) (*Response, error) {
+		resp, err := take(ctx, x)
+		g.endPut(ctx, charge, err)
+		return resp, err
+	}
+	return resp, nil
 }
 
 // send takes a body to storage by the road that decide chooses. forced says that the call has headers that the client did not
-// send; a redirect cannot carry them. reserve, if set, is asked before the first byte moves, with the time until which a grant counts.
+// send; a redirect cannot carry them. reserve is asked before the first byte moves, with the time until which a grant counts.
 func (g *Gateway) send(ctx context.Context, r *Request, b *storage.Backend, c *storage.Call, f *framing, forced bool, reserve func(Road, time.Time) error) (*Response, error) {
 	if f.bytes > maxPutBytes {
 		return nil, errEntityTooLarge
@@ -68,10 +85,8 @@ func (g *Gateway) send(ctx context.Context, r *Request, b *storage.Backend, c *s
 	}
 	r.Event.Road, r.Event.Reason = string(road), reason
 	g.metrics.decision(road, reason)
-	if reserve != nil {
-		if err := reserve(road, until); err != nil {
-			return nil, err
-		}
+	if err := reserve(road, until); err != nil {
+		return nil, err
 	}
 	if road == RoadRedirect {
 		return redirect(location), nil
@@ -120,7 +135,7 @@ var redirectBody = []byte(xmlDeclaration + "\n<Error><Code>TemporaryRedirect</Co
 // redirect answers 307 with a presigned URL at storage; the body stays with the client until it follows.
 func redirect(location string) *Response {
 	resp := reply(http.StatusTemporaryRedirect, redirectBody, "location", location, "cache-control", "no-store", xmlType.Name, xmlType.Value)
-	resp.Outcome = "granted"
+	resp.Outcome = outcomeGranted
 	return resp
 }
 

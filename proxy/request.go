@@ -32,6 +32,7 @@ type Request struct {
 	unread    bool       // something that nobody read may follow the head: the connection closes, unless a relay takes it
 	Client    netip.Addr // see clientAddress
 	Secure    bool       // came over TLS
+	Origin    string     // of the web page that asks, as its browser says; "" for none
 	OnBase    bool       // not a virtual host: the JSON API answers here
 	Bucket    string     // decoded; "" for the service
 	Key       string     // decoded once; "" for the bucket

@@ -67,6 +67,9 @@ func (g *Gateway) exchange(x *relay.Exchange, r *Request, take func(context.Cont
 
 // serve is the order of every request. Nothing is looked up and no handler runs before the request is proved.
 func (g *Gateway) serve(ctx context.Context, r *Request) (resp *Response, err error) {
+	if r.isPreflight() {
+		return g.preflight(r)
+	}
 	if open := g.openRoute(r); open != nil {
 		return open(ctx)
 	}
@@ -88,6 +91,11 @@ func (g *Gateway) serve(ctx context.Context, r *Request) (resp *Response, err er
 	if r.isAPI() {
 		return g.api(ctx, r)
 	}
+	return g.operate(ctx, r)
+}
+
+// operate does what an S3 request of somebody known asks for.
+func (g *Gateway) operate(ctx context.Context, r *Request) (resp *Response, err error) {
 	if r.Operation, err = operationOf(r); err != nil {
 		return nil, err
 	}
@@ -153,7 +161,8 @@ func (g *Gateway) parse(c *fiber.Ctx) (*Request, error) {
 	}
 	r.Head, r.unread = head, r.Method == fiber.MethodPut && head.HasBody()
 	r.Client = clientAddress(r.Client, g.TrustedProxies, head.Headers)
-	r.Host, r.Event.UserAgent, r.Event.ClientAddress = head.Get("host"), head.Get("user-agent"), addressText(r.Client)
+	r.Host, r.Origin = head.Get("host"), head.Get("origin")
+	r.Event.UserAgent, r.Event.ClientAddress = head.Get("user-agent"), addressText(r.Client)
 	if head.Length > 0 {
 		r.Event.BytesDeclared = head.Length
 	}

@@ -10,7 +10,7 @@ import (
 const (
 	batchEvents = 500
 	// batchBytes leaves room for one more event under 1 MiB, of the 16 MiB that a document of MongoDB may have. That of a
-	// DeleteObjects, with up to 1000 keys, may take 3 MiB more.
+	// DeleteObjects, with up to 1000 keys, may take 3 MiB more, the events of 1000 parts that one call signed 5 MiB.
 	batchBytes = 1<<20 - 64<<10
 	// eventBytes is about the size of an event without its strings.
 	eventBytes = 400
@@ -38,19 +38,23 @@ func (w *Writer) run() {
 // group is the events of one batch to be.
 type group struct {
 	entries []entry
+	events  int
 	waiting int // entries that a caller of Record waits for
 	bytes   int
 }
 
 func (g *group) add(e entry) {
-	g.bytes += clean(&e.event)
+	for i := range e.events {
+		g.bytes += clean(&e.events[i])
+	}
 	g.entries = append(g.entries, e)
+	g.events += len(e.events)
 	if e.done != nil {
 		g.waiting++
 	}
 }
 
-func (g *group) full() bool { return len(g.entries) >= batchEvents || g.bytes >= batchBytes }
+func (g *group) full() bool { return g.events >= batchEvents || g.bytes >= batchBytes }
 
 func (g *group) release(err error) {
 	for _, e := range g.entries {
@@ -107,22 +111,15 @@ func (w *Writer) ready(g *group) bool {
 // store seals g's events, stores the batch and tells the callers. If it can be stored nowhere it is w.stuck.
 func (w *Writer) store(g *group) {
 	b := w.batch(g)
-	mac, err := macOf(b, w.c.ChainKey)
-	if err != nil {
-		w.seq--
-		w.queued.Add(-int64(len(g.entries)))
-		w.c.Log.Error("audit events lost", "events", len(g.entries), "error", err)
-		g.release(fmt.Errorf("record event: %w", err))
-		return
-	}
-	b.MAC, w.prev = mac, mac
+	seal(b, w.c.ChainKey)
+	w.prev = b.MAC
 	if err := w.put(b); err != nil {
 		w.stuck = b
 		w.c.Log.Error("audit events can be stored nowhere; requests are refused until they can", "error", err)
 		g.release(fmt.Errorf("record event: %w: %w", ErrUnavailable, err))
 		return
 	}
-	w.queued.Add(-int64(len(g.entries)))
+	w.queued.Add(-int64(g.events))
 	g.release(nil)
 }
 
@@ -134,11 +131,13 @@ func (w *Writer) batch(g *group) *Batch {
 	}
 	w.last = now
 	w.seq++
-	b := &Batch{Writer: w.id, Seq: w.seq, Time: now, Prev: w.prev, Events: make([]Event, len(g.entries))}
-	for i, entry := range g.entries {
-		e := entry.event
+	b := &Batch{Writer: w.id, Seq: w.seq, Time: now, KeyVersion: w.c.KeyVersion, Prev: w.prev, Events: make([]Event, 0, g.events)}
+	for _, entry := range g.entries {
+		b.Events = append(b.Events, entry.events...)
+	}
+	for i := range b.Events {
+		e := &b.Events[i]
 		e.ID, e.Time, e.Gateway, e.Writer, e.Seq = eventID(w.id, w.seq, i), now, w.c.Gateway, w.id, w.seq
-		b.Events[i] = e
 	}
 	return b
 }
@@ -171,7 +170,7 @@ func (w *Writer) refuse(err error, pause time.Duration) bool {
 	for {
 		select {
 		case e := <-w.writes:
-			w.queued.Add(-1)
+			w.queued.Add(-int64(len(e.events)))
 			e.done <- err
 		case <-timer.C:
 			return false

@@ -13,8 +13,12 @@ import (
 	"partway/tracking/internal/boltfile"
 )
 
-// spoolFile is the name of the spool in WriterConfig.SpoolDir.
-const spoolFile = "spool.db"
+// spoolFile is the name of the spool in WriterConfig.SpoolDir. spoolVersion is raised when batches gain what an older gateway would lose in
+// passing them on, for they would verify no more.
+const (
+	spoolFile    = "spool.db"
+	spoolVersion = 1
+)
 
 var (
 	errSpoolFull = errors.New("spool is full")
@@ -29,7 +33,7 @@ type spool struct {
 }
 
 func openSpool(dir string, max int64) (*spool, error) {
-	db, err := boltfile.Open(filepath.Join(dir, spoolFile), spooled)
+	db, err := boltfile.Open(filepath.Join(dir, spoolFile), boltfile.Schema{Version: spoolVersion}, spooled)
 	if err != nil {
 		return nil, err
 	}

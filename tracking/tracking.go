@@ -2,8 +2,8 @@
 //
 // Three kinds of state live here, each with its own rule:
 //
-//   - Records: one Upload per multipart upload, one Token per token issued, and
-//     the revocations. They are the truth about our side. Every change is a
+//   - Records: one Upload per multipart upload, one Token per token issued,
+//     the revocations, and one Spending per tenant and period. They are the truth about our side. Every change is a
 //     compare-and-swap on Revision; no lock is held across I/O.
 //   - The audit trail: Events, sealed into Batches that are chained by a MAC and
 //     written once. The Writer groups them so that one durable write serves every
@@ -113,6 +113,7 @@ type Completion struct {
 	Started  time.Time `bson:"started"`           // when the record moved to completing
 	Answer   []byte    `bson:"answer,omitempty"`  // XML body of the answer, once completed
 	Headers  []string  `bson:"headers,omitempty"` // answer headers, name and value alternating
+	Charge   *Charge   `bson:"charge,omitempty"`  // of its bytes to the tenant's total; nil: they have no limit
 }
 
 // UploadQuery selects upload records, newest first. Zero fields select everything. Intents are not listed.
@@ -158,8 +159,7 @@ type Uploads interface {
 }
 
 // Event is one line of the audit trail: what was asked, by whom, by which road, with what outcome. Never a secret, a
-// signature or a URL. The chain's MAC is over its JSON: a new field is omitempty and none is renamed or moved, or stored batches
-// verify no more.
+// signature or a URL. Each field is part of the event's hash, as a personal one or as another: see seal.go before adding one.
 type Event struct {
 	ID            string    `json:"id" bson:"id"`             // writer-seq-index, given by the Writer
 	Time          time.Time `json:"time" bson:"time"`         // when the outcome was recorded; UTC, milliseconds; given by the Writer
@@ -175,32 +175,36 @@ type Event struct {
 	UploadID      string    `json:"upload_id,omitempty" bson:"upload_id"`     // sealed
 	PartNumber    int       `json:"part_number,omitempty" bson:"part_number"`
 	BytesDeclared int64     `json:"bytes_declared,omitempty" bson:"bytes_declared"`
-	Bytes         int64     `json:"bytes,omitempty" bson:"bytes"` // from storage, at Complete; carried, for relayed bodies
+	Bytes         int64     `json:"bytes,omitempty" bson:"bytes"` // from storage, at Complete; carried, for relayed bodies; reported
 	Parts         int       `json:"parts,omitempty" bson:"parts"` // from storage, at Complete
 	ETag          string    `json:"etag,omitempty" bson:"etag"`
 	Checksum      string    `json:"checksum,omitempty" bson:"checksum"` // declared, "crc32:<base64>"
 	Road          string    `json:"road" bson:"road"`                   // none relay redirect sign skip
 	Reason        string    `json:"reason,omitempty" bson:"reason"`
-	Outcome       string    `json:"outcome" bson:"outcome"` // "ok", "granted", or an S3 error code
+	Outcome       string    `json:"outcome" bson:"outcome"` // "ok", "granted", "reported" (a client says that storage took it), or an S3 error code
 	Status        int       `json:"status" bson:"status"`
 	DurationMS    int64     `json:"duration_ms" bson:"duration_ms"`
 	ClientAddress string    `json:"client_address" bson:"client_address"`
 	UserAgent     string    `json:"user_agent,omitempty" bson:"user_agent"`
-	Count         int64     `json:"count,omitempty" bson:"count"` // of refusals before authentication that this event stands for
-	Gateway       string    `json:"gateway" bson:"gateway"`       // host name of the gateway; given by the Writer
-	Writer        string    `json:"writer" bson:"writer"`         // one run of one gateway process; given by the Writer
-	Seq           int64     `json:"seq" bson:"seq"`               // of the batch; given by the Writer
+	Count         int64     `json:"count,omitempty" bson:"count"`             // of refusals before authentication that this event stands for
+	Gateway       string    `json:"gateway" bson:"gateway"`                   // host name of the gateway; given by the Writer
+	Writer        string    `json:"writer" bson:"writer"`                     // one run of one gateway process; given by the Writer
+	Seq           int64     `json:"seq" bson:"seq"`                           // of the batch; given by the Writer
+	Salt          []byte    `json:"salt,omitempty" bson:"salt,omitempty"`     // of the hash of the personal fields; given by the Writer
+	Erased        []byte    `json:"erased,omitempty" bson:"erased,omitempty"` // that hash, once Erase has taken fields and salt away
 }
 
-// Batch is what the trail stores: the events of one group commit, sealed. (Writer, Seq) is unique.
-// MAC = HMAC-SHA256(chain key, Prev ‖ JSON of Events); Prev is the MAC of (Writer, Seq-1), empty for Seq 1.
+// Batch is what the trail stores: the events of one group commit, sealed as seal.go says. (Writer, Seq) is unique.
 type Batch struct {
-	Writer string    `json:"writer" bson:"writer"`
-	Seq    int64     `json:"seq" bson:"seq"`
-	Time   time.Time `json:"time" bson:"time"` // of every event in it
-	Prev   []byte    `json:"prev" bson:"prev"`
-	MAC    []byte    `json:"mac" bson:"mac"`
-	Events []Event   `json:"events" bson:"events"`
+	Format     int       `json:"format" bson:"format"` // of the seal
+	Writer     string    `json:"writer" bson:"writer"`
+	Seq        int64     `json:"seq" bson:"seq"`       // from 1, without a gap
+	Time       time.Time `json:"time" bson:"time"`     // of every event in it
+	KeyVersion int       `json:"key" bson:"key"`       // of the master key that the chain key is derived from
+	Prev       []byte    `json:"prev" bson:"prev"`     // MAC of (Writer, Seq-1), empty for Seq 1
+	Hashes     []byte    `json:"hashes" bson:"hashes"` // of the events, 32 bytes each
+	MAC        []byte    `json:"mac" bson:"mac"`       // of all above
+	Events     []Event   `json:"events" bson:"events"`
 }
 
 // EventQuery selects events, oldest first. Zero fields select everything.
@@ -283,20 +287,32 @@ type Tokens interface {
 // Store is what one durable implementation serves: bolt or mongo.
 type Store interface {
 	Uploads
+	Unfinished
 	Trail
 	Tokens
+	Spendings
 	// Ping answers nil if a read and a write can be expected to work now.
 	Ping(ctx context.Context) error
 	Close() error
 }
 
-// Part is one line of an upload's ledger: what a client declared for a part number, and by which road it went.
+// Part is one line of an upload's ledger: what a client declared for a part number, by which road it went, and what storage holds of it.
 type Part struct {
 	Number   int       `json:"part_number"`
 	Bytes    int64     `json:"bytes_declared"` // -1: not declared
 	Checksum string    `json:"checksum,omitempty"`
 	Road     string    `json:"road"`
-	Until    time.Time `json:"until,omitzero"` // a grant counts until then; zero: it landed
+	Until    time.Time `json:"until,omitzero"`   // a grant counts until then; zero: it went through the gateway, or landed
+	Landed   *Landed   `json:"landed,omitempty"` // nil: nobody saw storage take it
+}
+
+// Landed is what storage's own 200 said of a part, to the gateway or to the client that reports it. A later body of the same number may
+// replace it without anybody's knowing: it is evidence for as long as storage still lists the same ETag.
+type Landed struct {
+	Bytes  int64  `json:"bytes"`
+	ETag   string `json:"etag"`             // with its quotes
+	SHA256 string `json:"sha256,omitempty"` // hex, of the bytes, if storage was told and so verified it
+	MD5    string `json:"md5,omitempty"`    // likewise
 }
 
 // Session is the hot state of one upload.
@@ -310,14 +326,17 @@ type Session struct {
 // Safe for concurrent use; each call is one atomic step.
 type Sessions interface {
 	// PutState creates the session or changes its state, keeping its parts; it expires at until unless touched again: the last
-	// until given, by PutState or Reserve, decides.
+	// until given, by any call, decides.
 	PutState(ctx context.Context, id string, s State, until time.Time) error
-	// Reserve enters p unless that would take the sum past maxBytes (0: past what it can count): then ErrOverLimit and nothing changes.
-	// A part counts with the largest of what was declared for its number, an undeclared length as 0. One number has one line: its
-	// largest Bytes, its latest Until (a part that landed outlasts any grant), the last Checksum and Road. A line whose Until has
-	// passed is gone and counts no more. ErrNotOpen if the session is known and its state is not open; an unknown id is entered
-	// as open (the record decides later).
-	Reserve(ctx context.Context, id string, p Part, maxBytes int64, until time.Time) (sum int64, err error)
+	// Reserve enters all of parts, no number twice, unless that would take the sum past maxBytes (0: past what it can count): then
+	// ErrOverLimit and nothing changes. A part counts with the largest of what was declared for its number, an undeclared length as 0. One number has one line: its
+	// largest Bytes, its latest Until (none outlasts any), the last Checksum and Road, and no Landed: another body is on its way. A line
+	// whose Until has passed is gone and counts no more. ErrNotOpen if the session is known and its state is not open; an unknown id
+	// is entered as open (the record decides later).
+	Reserve(ctx context.Context, id string, parts []Part, maxBytes int64, until time.Time) (sum int64, err error)
+	// Land enters what storage holds of parts, each with its Landed, no number twice: their lines lapse no more. A number without a line
+	// gets the one given. Whatever the state and the sum: storage has them.
+	Land(ctx context.Context, id string, parts []Part, until time.Time) error
 	// Session reads. ErrNotFound if it is unknown or has expired.
 	Session(ctx context.Context, id string) (*Session, error)
 	// Forget drops the session. Idempotent.
@@ -326,7 +345,7 @@ type Sessions interface {
 	Close() error
 }
 
-// Errors of Sessions.Reserve.
+// Errors of Sessions.Reserve and, the first, of Spendings.Charge.
 var (
 	ErrOverLimit = errors.New("over the byte limit")
 	ErrNotOpen   = errors.New("upload is not open")

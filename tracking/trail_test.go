@@ -151,7 +151,7 @@ func wantOperations(t *testing.T, f *fakeTrail, want ...string) {
 	if got := f.operations(); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Fatalf("trail has %v, want %v", got, want)
 	}
-	if err := VerifyChain(f.all(), chainKey); err != nil {
-		t.Fatal(err)
+	if faults := faultsOf(f.all()); faults != nil {
+		t.Fatal(faults)
 	}
 }

@@ -65,6 +65,24 @@ func (s spelled) OpenUploads(ctx context.Context, q tracking.OpenQuery) ([]track
 	return unspellAll(page), err
 }
 
+func (s spelled) DueUploads(ctx context.Context, q tracking.DueQuery) ([]tracking.Upload, error) {
+	page, err := s.Store.DueUploads(ctx, q)
+	return unspellAll(page), err
+}
+
+func (s spelled) Intents(ctx context.Context, q tracking.IntentQuery) ([]tracking.Upload, error) {
+	page, err := s.Store.Intents(ctx, q)
+	return unspellAll(page), err
+}
+
+func (s spelled) NewestIntent(ctx context.Context, bucket, key string) (*tracking.Upload, error) {
+	u, err := s.Store.NewestIntent(ctx, bucket, spell(key))
+	if err == nil {
+		u.Key = unspell(u.Key)
+	}
+	return u, err
+}
+
 func unspellAll(page []tracking.Upload) []tracking.Upload {
 	for i := range page {
 		page[i].Key = unspell(page[i].Key)

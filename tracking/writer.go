@@ -15,15 +15,16 @@ const noteQueue = 4096
 
 // WriterConfig of a Writer.
 type WriterConfig struct {
-	Trail    Trail
-	ChainKey []byte        // of the batches' MACs
-	Gateway  string        // host name, into every event
-	SpoolDir string        // where batches wait while Trail is away; "" : no spool, Record fails instead
-	SpoolMax int64         // bytes of JSON; full: Record fails with ErrUnavailable
-	Window   time.Duration // how long a batch waits for company at most [2ms]
-	Timeout  time.Duration // of one AppendBatch [2s]
-	Log      *slog.Logger
-	Now      func() time.Time
+	Trail      Trail
+	ChainKey   []byte        // of the batches' MACs
+	KeyVersion int           // of the master key that it is derived from
+	Gateway    string        // host name, into every event
+	SpoolDir   string        // where batches wait while Trail is away; "" : no spool, Record fails instead
+	SpoolMax   int64         // bytes of JSON; full: Record fails with ErrUnavailable
+	Window     time.Duration // how long a batch waits for company at most [2ms]
+	Timeout    time.Duration // of one AppendBatch [2s]
+	Log        *slog.Logger
+	Now        func() time.Time
 }
 
 // Writer is the one writer of this process's part of the audit trail. It groups events into batches, seals each and
@@ -70,10 +71,10 @@ type Writer struct {
 	company int       // callers that waited together in the batch before
 }
 
-// entry is an event on its way; done is nil for a note.
+// entry is events on their way; done is nil for a note.
 type entry struct {
-	event Event
-	done  chan error
+	events []Event
+	done   chan error
 }
 
 // NewWriter opens the spool (whose leftovers of earlier runs are drained first) and starts the writer's goroutines, which
@@ -117,18 +118,22 @@ func NewWriter(c WriterConfig) (*Writer, error) {
 	return w, nil
 }
 
-// Record returns once e is durable: in the trail, or in the spool. ErrUnavailable if it can be in neither.
-// ctx bounds the waiting only; an event whose wait was cut short may still be written.
-func (w *Writer) Record(ctx context.Context, e Event) error {
-	w.queued.Add(1)
-	waiting := entry{event: e, done: make(chan error, 1)}
+// Record returns once events, a thousand at most, are durable: in the trail, or in the spool. ErrUnavailable if they can be in neither.
+// ctx bounds the waiting only; events whose wait was cut short may still be written. They are the Writer's from here on.
+func (w *Writer) Record(ctx context.Context, events ...Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	n := int64(len(events))
+	w.queued.Add(n)
+	waiting := entry{events: events, done: make(chan error, 1)}
 	select {
 	case w.writes <- waiting:
 	case <-ctx.Done():
-		w.queued.Add(-1)
+		w.queued.Add(-n)
 		return fmt.Errorf("record event: %w: %w", ErrUnavailable, context.Cause(ctx))
 	case <-w.ended:
-		w.queued.Add(-1)
+		w.queued.Add(-n)
 		return fmt.Errorf("record event: %w: writer is closed", ErrUnavailable)
 	}
 	select {
@@ -144,7 +149,7 @@ func (w *Writer) Record(ctx context.Context, e Event) error {
 func (w *Writer) Note(e Event) {
 	w.queued.Add(1)
 	select {
-	case w.notes <- entry{event: e}:
+	case w.notes <- entry{events: []Event{e}}:
 	case <-w.ended:
 		w.queued.Add(-1)
 		w.c.Log.Error("audit event lost: noted after the writer closed", "operation", e.Operation, "request_id", e.RequestID)

@@ -27,7 +27,7 @@ func TestRecordStampsEvents(t *testing.T) {
 		e := b.Events[0]
 		want := Event{
 			ID: w.id + "-1-0", Time: time.Date(2026, 3, 1, 12, 0, 0, 123_000_000, time.UTC), Operation: "UploadPart",
-			Gateway: "gw1", Writer: w.id, Seq: 1,
+			Gateway: "gw1", Writer: w.id, Seq: 1, Salt: e.Salt,
 		}
 		if !reflect.DeepEqual(e, want) || b.Seq != 1 || b.Writer != w.id || !b.Time.Equal(e.Time) || w.id == "" {
 			t.Fatalf("batch %+v, want the event %+v", b, want)
@@ -162,6 +162,29 @@ func TestNotesAreWrittenWithoutWaiting(t *testing.T) {
 		if w.Queued() != 0 || len(trail.all()) != 1 {
 			t.Fatalf("queued %d, batches %d", w.Queued(), len(trail.all()))
 		}
+		mustClose(t, w)
+	})
+}
+
+func TestSeveralEventsOfOneCallAreDurableTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trail := new(fakeTrail)
+		w := newWriter(t, WriterConfig{Trail: trail})
+		events := make([]Event, 1000)
+		for i := range events {
+			events[i].Operation = "UploadPart"
+		}
+		if err := w.Record(t.Context(), events...); err != nil {
+			t.Fatal(err)
+		}
+		if got, batches := len(trail.operations()), len(trail.all()); got != 1000 || batches != 1 || w.Queued() != 0 {
+			t.Fatalf("%d events in %d batches, %d queued", got, batches, w.Queued())
+		}
+		trail.from(failed)
+		if err := w.Record(t.Context(), events[:3]...); !errors.Is(err, ErrUnavailable) {
+			t.Fatalf("record: %v", err)
+		}
+		trail.from(stored)
 		mustClose(t, w)
 	})
 }

@@ -12,11 +12,12 @@ import (
 
 // authority is what the gateway's own keys make.
 type authority struct {
-	keys     *config.Keys
-	issuer   *auth.Issuer
-	sealer   *auth.Sealer
-	jwks     []byte
-	chainKey []byte // of the audit trail, under the active master key
+	keys       *config.Keys
+	issuer     *auth.Issuer
+	sealer     *auth.Sealer
+	jwks       []byte
+	chainKeys  map[int][]byte // of the audit trail, by the version of the master key
+	keyVersion int            // of the active one
 }
 
 func newAuthority(c *config.Config) (*authority, error) {
@@ -35,13 +36,21 @@ func newAuthority(c *config.Config) (*authority, error) {
 	if a.jwks, err = auth.JWKS(keys.Signing); err != nil {
 		return nil, fmt.Errorf("publishing the signing keys: %w", err)
 	}
-	for _, m := range keys.Master {
+	a.chainKeys, a.keyVersion = chainKeys(keys.Master)
+	return a, nil
+}
+
+// chainKeys derives the keys of the audit trail, and tells which one is active.
+func chainKeys(master []auth.MasterKey) (keys map[int][]byte, active int) {
+	keys = map[int][]byte{}
+	for _, m := range master {
+		chain := auth.ChainKey(m)
+		keys[m.Version] = chain[:]
 		if m.Active {
-			chain := auth.ChainKey(m)
-			a.chainKey = chain[:]
+			active = m.Version
 		}
 	}
-	return a, nil
+	return keys, active
 }
 
 // newVerifier returns a verifier that has read the revocations and goes on reading them, and the keys of foreign issuers, until

@@ -33,7 +33,8 @@ type issueFlags struct {
 	bucket, prefix                string
 	actions, scopes, addresses    []string
 	ttl                           time.Duration
-	maxObjectBytes                int64
+	maxObjectBytes, maxPartBytes  int64
+	maxTenantBytes                int64
 	maxOpenUploads                int
 	offline, operator             bool
 	config                        string
@@ -78,8 +79,10 @@ func newTokenIssue(gateway *clientFlags) *cobra.Command {
 	flags.StringVar(&f.prefix, "prefix", "", "keys in it that it may touch; whole path segments [all]")
 	flags.StringSliceVar(&f.actions, "actions", nil, "what it may do, in S3's names: PutObject,GetObject")
 	flags.Int64Var(&f.maxObjectBytes, "max-object-bytes", 0, "largest object that it may create [no limit]")
+	flags.Int64Var(&f.maxPartBytes, "max-part-bytes", 0, "largest part, and what a part of undeclared length counts as [5 GiB]")
+	flags.Int64Var(&f.maxTenantBytes, "max-tenant-bytes", 0, "what its tenant may upload per day or month, under all its tokens [limits.tenant_bytes]")
 	flags.IntVar(&f.maxOpenUploads, "max-open-uploads", 0, "multipart uploads that its tenant may have open under the prefix [no limit]")
-	flags.StringArrayVar(&f.scopes, "scope", nil, `a scope as JSON, in place of the five flags above; repeatable: {"bucket":"b","prefix":"p/","actions":["s3:*"]}`)
+	flags.StringArrayVar(&f.scopes, "scope", nil, `a scope as JSON, in place of the seven flags above; repeatable: {"bucket":"b","prefix":"p/","actions":["s3:*"]}`)
 	flags.StringSliceVar(&f.addresses, "addresses", nil, "networks that it may be used from, as 203.0.113.0/24,2001:db8::/48 [anywhere]")
 	flags.DurationVar(&f.ttl, "ttl", 12*time.Hour, "how long it is valid")
 	flags.StringVar(&f.class, "class", string(auth.ClassKey), "key or bearer")
@@ -132,8 +135,9 @@ const operatorTenant = "operator"
 func everything() []auth.Scope { return []auth.Scope{{Bucket: "*", Actions: []string{"s3:*"}}} }
 
 func (f *issueFlags) scope(bucketGiven bool) ([]auth.Scope, error) {
-	if !bucketGiven && (f.prefix != "" || len(f.actions) > 0 || f.maxObjectBytes != 0 || f.maxOpenUploads != 0) {
-		return nil, usagef("--prefix, --actions, --max-object-bytes and --max-open-uploads belong to a --bucket")
+	limited := f.maxObjectBytes != 0 || f.maxPartBytes != 0 || f.maxTenantBytes != 0 || f.maxOpenUploads != 0
+	if !bucketGiven && (f.prefix != "" || len(f.actions) > 0 || limited) {
+		return nil, usagef("--prefix, --actions and the limits (--max-object-bytes and others) belong to a --bucket")
 	}
 	switch {
 	case f.operator && (bucketGiven || len(f.scopes) > 0):
@@ -146,7 +150,7 @@ func (f *issueFlags) scope(bucketGiven bool) ([]auth.Scope, error) {
 		return nil, usagef("what may it do? Give --actions, for example PutObject,GetObject")
 	case bucketGiven:
 		return []auth.Scope{{Bucket: f.bucket, Prefix: f.prefix, Actions: s3Actions(f.actions),
-			MaxObjectBytes: f.maxObjectBytes, MaxOpenUploads: f.maxOpenUploads}}, nil
+			MaxObjectBytes: f.maxObjectBytes, MaxPartBytes: f.maxPartBytes, MaxTenantBytes: f.maxTenantBytes, MaxOpenUploads: f.maxOpenUploads}}, nil
 	case len(f.scopes) == 0:
 		return nil, usagef("what may it touch? Give --bucket with --actions, or --scope")
 	}

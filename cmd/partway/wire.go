@@ -80,6 +80,7 @@ func (s *server) open(ctx context.Context) error {
 		Domains: c.Server.Domains,
 
 		TrustedProxies: proxies,
+		CORSOrigins:    c.CORS.Origins,
 
 		Verifier: verifier,
 		Issuer:   s.authority.issuer,
@@ -94,6 +95,7 @@ func (s *server) open(ctx context.Context) error {
 		Sessions: sessions,
 		Writer:   writer,
 		Rates:    rates,
+		Quota:    proxy.Quota{Bytes: c.Limits.TenantBytes, Daily: c.Limits.TenantPeriod == "day"},
 
 		DefaultRoad: proxy.Road(c.Transfer.Default),
 		URLTTL:      time.Duration(c.Transfer.URLTTL),
@@ -187,7 +189,10 @@ func (s *server) openTrail() (*tracking.Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the gateway's name in the audit trail: %w", err)
 	}
-	wc := tracking.WriterConfig{Trail: s.store, ChainKey: s.authority.chainKey, Gateway: host, Log: s.log, Now: time.Now}
+	wc := tracking.WriterConfig{
+		Trail: s.store, ChainKey: s.authority.chainKeys[s.authority.keyVersion], KeyVersion: s.authority.keyVersion,
+		Gateway: host, Log: s.log, Now: time.Now,
+	}
 	if s.config.MongoDB.URI != "" {
 		wc.SpoolDir, wc.SpoolMax = filepath.Join(s.config.DataDir, "spool"), spoolMax
 	}

@@ -59,6 +59,8 @@ type Scope struct {
 	Prefix         string            `json:"prefix"`
 	Actions        []string          `json:"actions"`
 	MaxObjectBytes int64             `json:"max_object_bytes,omitempty"`
+	MaxPartBytes   int64             `json:"max_part_bytes,omitempty"`
+	MaxTenantBytes int64             `json:"max_tenant_bytes,omitempty"`
 	MaxOpenUploads int               `json:"max_open_uploads,omitempty"`
 	Transfer       []string          `json:"transfer,omitempty"`
 	NoOverwrite    bool              `json:"no_overwrite,omitempty"`

@@ -126,6 +126,9 @@ func (h *Head) frame() error {
 	return nil
 }
 
+// ValidHeader reports whether a header can be sent as it is. Names are lower-case.
+func ValidHeader(name, value string) bool { return isToken(name) && isFieldValue(value) }
+
 // isToken reports whether s is a header name (RFC 9110, section 5.6.2).
 func isToken(s string) bool {
 	for i := range len(s) {

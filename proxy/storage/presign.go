@@ -41,7 +41,7 @@ func (b *Backend) Presigned(ctx context.Context, c *Call, g Grantee, ttl time.Du
 			headers = append(headers, sigv4.Header{Name: "content-length", Value: strconv.FormatInt(c.ContentLength, 10)})
 		}
 	} else if signer == nil {
-		return "", time.Time{}, fmt.Errorf("presign GET: storage %q has no presign_get", b.config.Name)
+		return "", time.Time{}, fmt.Errorf("presign GET: %w: storage %q has no presign_get", ErrNoIdentity, b.config.Name)
 	}
 	// x-id is what the SDKs add to say which operation a URL is for; storage ignores it.
 	query := "x-id=" + operation

@@ -51,7 +51,7 @@ var (
 	ErrUnavailable  = errors.New("storage unavailable") // not reached, no answer in time, or a 5xx to a call of the gateway's own
 	ErrNoSuchUpload = errors.New("no such upload at storage")
 	ErrNotFound     = errors.New("not found at storage")
-	ErrNoIdentity   = errors.New("no identity to sign the URL with") // STS was too slow, was away, or refused
+	ErrNoIdentity   = errors.New("no identity to sign the URL with") // STS was too slow, was away, or refused; or none is configured
 )
 
 // Backend is one S3 server. Safe for concurrent use.

@@ -16,9 +16,10 @@ import (
 
 // A field that gains json:"-" and is forgotten in row would be lost silently.
 func TestRowKeepsEveryField(t *testing.T) {
-	u := tracking.Upload{Completion: new(tracking.Completion)}
+	u := tracking.Upload{Completion: &tracking.Completion{Charge: new(tracking.Charge)}}
 	fill(t, reflect.ValueOf(&u).Elem())
 	fill(t, reflect.ValueOf(u.Completion).Elem())
+	fill(t, reflect.ValueOf(u.Completion.Charge).Elem())
 	raw, err := encodeUpload(&u)
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +47,7 @@ func fill(t *testing.T, v reflect.Value) {
 			f.SetBytes([]byte{0, 0xff})
 		case []string:
 			f.Set(reflect.ValueOf([]string{"a", "b"}))
-		case *tracking.Completion:
+		case *tracking.Completion, *tracking.Charge:
 		default:
 			t.Fatalf("teach this test %s %s", v.Type().Field(i).Name, f.Type())
 		}

@@ -1,13 +1,15 @@
 // Package bolt keeps records, trail and tokens in one bbolt file: the store of a single gateway that has nothing else.
 //
-// Values are JSON: a stored batch then holds the very bytes that its MAC covers, any tool can read a rescued file, and a new
-// field needs no migration. Every list walks an index in its own order, so a page costs the same however much is stored:
+// Values are JSON: any tool can read a rescued file, and a new field needs no migration. Every list walks an index in its own order, so a page costs the same however much is stored:
 //
 //	uploads            record                     -> Upload
 //	uploads_by_id      id                         -> record
 //	uploads_by_time    created, record            -> record   (those with an id)
 //	uploads_by_tenant  tenant, created, record    -> record   (those with an id)
 //	uploads_open       bucket, key, id            -> record   (open, paused, completing)
+//	uploads_due        state, due, record         -> record   (those with an id that are unfinished)
+//	intents            created, record            -> record   (those without an id)
+//	intents_by_key     bucket, key, created, record -> record (those without an id)
 //	batches            time, writer, seq          -> Batch
 //	batches_by_seq     writer, seq                -> time, writer, seq
 //	batches_by_upload  upload id, time, writer, seq
@@ -15,6 +17,7 @@
 //	tokens             id                         -> Token
 //	tokens_by_tenant   tenant, created, id        -> id
 //	revocations        kind, token id or tenant   -> Revocation
+//	spendings          tenant, period             -> Spending
 package bolt
 
 import (
@@ -39,6 +42,9 @@ var (
 	uploadsByTime   = []byte("uploads_by_time")
 	uploadsByTenant = []byte("uploads_by_tenant")
 	uploadsOpen     = []byte("uploads_open")
+	uploadsDue      = []byte("uploads_due")
+	intents         = []byte("intents")
+	intentsByKey    = []byte("intents_by_key")
 	batches         = []byte("batches")
 	batchesBySeq    = []byte("batches_by_seq")
 	batchesByUpload = []byte("batches_by_upload")
@@ -46,6 +52,7 @@ var (
 	tokens          = []byte("tokens")
 	tokensByTenant  = []byte("tokens_by_tenant")
 	revocations     = []byte("revocations")
+	spendings       = []byte("spendings")
 )
 
 // groupDelay is how long a write waits for others to share its fsync, which takes about a millisecond.
@@ -73,8 +80,8 @@ func Open(c Config) (*Store, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	db, err := boltfile.Open(filepath.Join(c.Dir, FileName), uploads, uploadsByID, uploadsByTime, uploadsByTenant, uploadsOpen,
-		batches, batchesBySeq, batchesByUpload, batchesByTenant, tokens, tokensByTenant, revocations)
+	db, err := boltfile.Open(filepath.Join(c.Dir, FileName), boltfile.Schema{Version: schemaVersion, Migrate: migrate}, uploads, uploadsByID, uploadsByTime,
+		uploadsByTenant, uploadsOpen, uploadsDue, intents, intentsByKey, batches, batchesBySeq, batchesByUpload, batchesByTenant, tokens, tokensByTenant, revocations, spendings)
 	if err != nil {
 		return nil, err
 	}
@@ -128,5 +135,5 @@ func (s *Store) view(ctx context.Context, doing string, fn func(*bbolt.Tx) error
 // refused tells an answer of the store from a failure of the store.
 func refused(err error) bool {
 	return errors.Is(err, tracking.ErrNotFound) || errors.Is(err, tracking.ErrExists) || errors.Is(err, tracking.ErrConflict) ||
-		errors.Is(err, tracking.ErrBadCursor)
+		errors.Is(err, tracking.ErrBadCursor) || errors.Is(err, tracking.ErrOverLimit)
 }

@@ -37,18 +37,23 @@ func decodeUpload(value []byte) (*tracking.Upload, error) {
 }
 
 // indexed are the buckets that point at a record, in the order of uploadKeys.
-var indexed = [...][]byte{uploadsByID, uploadsByTime, uploadsByTenant, uploadsOpen}
+var indexed = [...][]byte{uploadsByID, uploadsByTime, uploadsByTenant, uploadsOpen, uploadsDue, intents, intentsByKey}
 
-// uploadKeys are the keys under which the indexes have u; an empty one means not at all. An intent is in none.
+// uploadKeys are the keys under which the indexes have u; an empty one means not at all. An intent is in those of intents alone.
 func uploadKeys(u *tracking.Upload) (keys [len(indexed)]string) {
+	byTime := instant(u.CreatedAt) + u.Record
+	byKey := closed(u.Bucket) + closed(u.Key)
 	if u.ID == "" {
+		keys[5], keys[6] = byTime, byKey+byTime
 		return keys
 	}
-	byTime := instant(u.CreatedAt) + u.Record
-	keys = [...]string{u.ID, byTime, closed(u.Tenant) + byTime, ""}
+	keys[0], keys[1], keys[2] = u.ID, byTime, closed(u.Tenant)+byTime
 	switch u.State {
 	case tracking.StateOpen, tracking.StatePaused, tracking.StateCompleting:
-		keys[3] = closed(u.Bucket) + closed(u.Key) + instant(u.CreatedAt) + u.ID
+		keys[3] = byKey + instant(u.CreatedAt) + u.ID
+	}
+	if !u.State.Terminal() {
+		keys[4] = dueKey(u.State, u.Due(), u.Record)
 	}
 	return keys
 }
@@ -156,6 +161,14 @@ func (s *Store) DeleteIntent(ctx context.Context, record string) error {
 		u, err := decodeUpload(value)
 		if err != nil || u.ID != "" {
 			return err
+		}
+		for i, key := range uploadKeys(u) {
+			if key == "" {
+				continue
+			}
+			if err := tx.Bucket(indexed[i]).Delete([]byte(key)); err != nil {
+				return err
+			}
 		}
 		return tx.Bucket(uploads).Delete([]byte(record))
 	})

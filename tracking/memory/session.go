@@ -49,11 +49,12 @@ func (h *session) expect(until time.Time) {
 
 // with is the line of p's number once p has entered, and what that adds to the sum.
 func (h *session) with(p tracking.Part) (line tracking.Part, added int64) {
+	line = p
+	line.Landed = nil
 	old, known := h.parts[p.Number]
 	if !known {
-		return p, counted(p)
+		return line, counted(line)
 	}
-	line = p
 	line.Bytes = max(p.Bytes, old.Bytes)
 	if old.Until.IsZero() || !line.Until.IsZero() && old.Until.After(line.Until) {
 		line.Until = old.Until
@@ -61,9 +62,20 @@ func (h *session) with(p tracking.Part) (line tracking.Part, added int64) {
 	return line, counted(line) - counted(old)
 }
 
-func (h *session) put(line tracking.Part, added int64) {
+// landed is the line of p's number once storage has p.
+func (h *session) landed(p tracking.Part) tracking.Part {
+	line, known := h.parts[p.Number]
+	if !known {
+		line = p
+	}
+	line.Until, line.Landed = time.Time{}, p.Landed
+	line.Bytes = max(line.Bytes, p.Landed.Bytes)
+	return line
+}
+
+func (h *session) put(line tracking.Part) {
+	h.bytes += counted(line) - counted(h.parts[line.Number])
 	h.parts[line.Number] = line
-	h.bytes += added
 	h.expect(line.Until)
 }
 

@@ -16,7 +16,7 @@ import (
 
 // Config of Sessions.
 type Config struct {
-	// Lines bounds the memory: part lines plus sessions, some 200 bytes each [1 << 20]. Past it the sessions that would expire
+	// Lines bounds the memory: part lines plus sessions, some 400 bytes each [1 << 20]. Past it the sessions that would expire
 	// first are dropped, which a cache may do.
 	Lines int
 	Now   func() time.Time // what sessions and grants expire by [time.Now]
@@ -80,8 +80,8 @@ func (s *Sessions) PutState(ctx context.Context, id string, state tracking.State
 }
 
 // Reserve is tracking.Sessions'.
-func (s *Sessions) Reserve(ctx context.Context, id string, p tracking.Part, maxBytes int64, until time.Time) (int64, error) {
-	const doing = "reserve part"
+func (s *Sessions) Reserve(ctx context.Context, id string, parts []tracking.Part, maxBytes int64, until time.Time) (int64, error) {
+	const doing = "reserve parts"
 	now, err := s.begin(ctx, doing)
 	if err != nil {
 		return 0, err
@@ -95,18 +95,49 @@ func (s *Sessions) Reserve(ctx context.Context, id string, p tracking.Part, maxB
 		return 0, fmt.Errorf("%s: %w: %s", doing, tracking.ErrNotOpen, h.state)
 	}
 	s.lines -= h.dropLapsed(now)
-	line, added := h.with(p)
 	if maxBytes <= 0 {
 		maxBytes = math.MaxInt64
 	}
-	if added > maxBytes-h.bytes { // the sum itself could overflow: a client may declare any length
-		return 0, fmt.Errorf("%s: %w", doing, tracking.ErrOverLimit)
+	lines, sum := make([]tracking.Part, len(parts)), h.bytes
+	for i, p := range parts {
+		line, added := h.with(p)
+		if added > maxBytes-sum { // the sum itself could overflow: a client may declare any length
+			return 0, fmt.Errorf("%s: %w", doing, tracking.ErrOverLimit)
+		}
+		lines[i], sum = line, sum+added
 	}
+	s.enter(h, lines, until)
+	return h.bytes, nil
+}
+
+// Land is tracking.Sessions'.
+func (s *Sessions) Land(ctx context.Context, id string, parts []tracking.Part, until time.Time) error {
+	now, err := s.begin(ctx, "land parts")
+	if err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	h := s.byID[id]
+	if h == nil {
+		h = newSession(id)
+	}
+	s.lines -= h.dropLapsed(now)
+	lines := make([]tracking.Part, len(parts))
+	for i, p := range parts {
+		lines[i] = h.landed(p)
+	}
+	s.enter(h, lines, until)
+	return nil
+}
+
+// enter puts lines into h and keeps it.
+func (s *Sessions) enter(h *session, lines []tracking.Part, until time.Time) {
 	before := len(h.parts)
-	h.put(line, added)
+	for _, line := range lines {
+		h.put(line)
+	}
 	s.lines += len(h.parts) - before
 	s.keep(h, until)
-	return h.bytes, nil
 }
 
 // Session is tracking.Sessions'.

@@ -26,16 +26,16 @@ func TestExpiryGoesByTheClock(t *testing.T) {
 	s := memory.New(memory.Config{Now: func() time.Time { return now }})
 	ctx := t.Context()
 	grant := tracking.Part{Number: 1, Bytes: 60, Road: "sign", Until: epoch.Add(time.Minute)}
-	if _, err := s.Reserve(ctx, "u1", grant, 100, epoch.Add(time.Hour)); err != nil {
+	if _, err := s.Reserve(ctx, "u1", []tracking.Part{grant}, 100, epoch.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	other := tracking.Part{Number: 2, Bytes: 60, Road: "relay"}
 	now = epoch.Add(time.Minute - 1)
-	if _, err := s.Reserve(ctx, "u1", other, 100, epoch.Add(time.Hour)); !errors.Is(err, tracking.ErrOverLimit) {
+	if _, err := s.Reserve(ctx, "u1", []tracking.Part{other}, 100, epoch.Add(time.Hour)); !errors.Is(err, tracking.ErrOverLimit) {
 		t.Fatalf("before the grant lapses: %v", err)
 	}
 	now = epoch.Add(time.Minute)
-	if sum, err := s.Reserve(ctx, "u1", other, 100, epoch.Add(time.Hour)); err != nil || sum != 60 {
+	if sum, err := s.Reserve(ctx, "u1", []tracking.Part{other}, 100, epoch.Add(time.Hour)); err != nil || sum != 60 {
 		t.Fatalf("when it has lapsed: %d, %v", sum, err)
 	}
 	now = epoch.Add(time.Hour - 1)
@@ -53,7 +53,7 @@ func TestBoundDropsWhatExpiresFirst(t *testing.T) {
 	s := memory.New(memory.Config{Lines: 6, Now: func() time.Time { return now }})
 	reserve := func(id string, number int, until time.Duration) {
 		t.Helper()
-		if _, err := s.Reserve(t.Context(), id, tracking.Part{Number: number, Bytes: 1}, 0, epoch.Add(until)); err != nil {
+		if _, err := s.Reserve(t.Context(), id, []tracking.Part{{Number: number, Bytes: 1}}, 0, epoch.Add(until)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -61,6 +61,20 @@ func TestWriteWhoseAnswerIsLost(t *testing.T) {
 				t.Fatalf("events %v, %v", events, err)
 			}
 
+			c, p := tracking.Charge{Tenant: "acme", Period: "2026-03", ID: "a"}, tracking.Pending{Bytes: 60}
+			lose("insert", func() error { _, err := s.Charge(ctx, c, p, 100); return err }) // of the period's document
+			lose("findAndModify", func() error { _, err := s.Charge(ctx, c, p, 100); return err })
+			if now, err := s.Charge(ctx, c, p, 100); err != nil || now.Bytes != 60 {
+				t.Fatalf("charge again: %+v, %v", now, err)
+			}
+			lose("update", func() error { return s.Refund(ctx, c) })
+			if err := s.Refund(ctx, c); err != nil {
+				t.Fatalf("refund again: %v", err)
+			}
+			if now, err := s.Spending(ctx, "acme", "2026-03"); err != nil || now.Bytes != 0 || len(now.Pending) != 0 {
+				t.Fatalf("after the lost refund: %+v, %v", now, err)
+			}
+
 			lose("insert", func() error { return s.Revoke(ctx, r) })
 			if err := s.Revoke(ctx, r); err != nil {
 				t.Fatalf("revoke again: %v", err)

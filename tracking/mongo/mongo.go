@@ -1,20 +1,23 @@
 // Package mongo keeps the records and the audit trail in MongoDB.
 //
-// Four collections:
+// Six collections:
 //
 //   - uploads: one document per upload record; _id is the Record.
-//   - batches: one document per sealed batch, so that a batch is stored whole or not at all; _id is "writer-seq".
+//   - batches: one document per sealed batch, so that a batch is stored whole or not at all; _id is "writer-seq", the seq in 20
+//     digits, so that it sorts a writer's batches.
 //   - tokens: one document per token issued; _id is its id.
 //   - revocations: one document per revoked token or tenant; a TTL index removes the expired ones.
+//   - spendings: one document per tenant and period; _id is "tenant/period".
+//   - meta: the version of the schema; _id is "schema".
 //
-// Only plain commands are sent (find, insert, update, delete, createIndexes), no transactions and no aggregation, so
+// Only plain commands are sent (find, insert, update, findAndModify, delete, count, createIndexes), no transactions and no aggregation, so
 // that servers which merely speak MongoDB's protocol do as well. A write is acknowledged by a majority and from the
 // journal; reads are of the primary and of what a majority holds.
 //
 // A call that answers tracking.ErrUnavailable may have taken effect: the write can be in the database although its
 // answer was lost. Every write is therefore made so that the next call finds out. InsertUpload again answers ErrExists,
-// SwapUpload again ErrConflict, and the record then shows what was written; AppendBatch, Revoke and DeleteIntent are
-// idempotent.
+// SwapUpload again ErrConflict, and the record then shows what was written; AppendBatch, Revoke, DeleteIntent, Charge, Settle
+// and Refund are idempotent.
 package mongo
 
 import (
@@ -54,6 +57,8 @@ type Store struct {
 	batches     *driver.Collection
 	tokens      *driver.Collection
 	revocations *driver.Collection
+	spendings   *driver.Collection
+	meta        *driver.Collection
 	timeout     time.Duration
 	now         func() time.Time
 }
@@ -94,10 +99,16 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		batches:     db.Collection("batches"),
 		tokens:      db.Collection("tokens"),
 		revocations: db.Collection("revocations"),
+		spendings:   db.Collection("spendings"),
+		meta:        db.Collection("meta"),
 		timeout:     c.Timeout,
 		now:         c.Now,
 	}
-	if err := s.createIndexes(ctx); err != nil {
+	err = s.checkSchema(ctx)
+	if err == nil {
+		err = s.createIndexes(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -125,6 +136,10 @@ func (s *Store) createIndexes(ctx context.Context) error {
 			index("newest", bson.D{{Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}),
 			index("tenant_newest", bson.D{{Key: "tenant", Value: 1}, {Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}),
 			index("open_by_key", bson.D{{Key: "bucket", Value: 1}, {Key: "state", Value: 1}, {Key: "key", Value: 1}, {Key: "created_at", Value: 1}, {Key: "id", Value: 1}}),
+			index("waiting_due", bson.D{{Key: "state", Value: 1}, {Key: "expires_at", Value: 1}, {Key: "_id", Value: 1}}),
+			index("moving_due", bson.D{{Key: "state", Value: 1}, {Key: "updated_at", Value: 1}, {Key: "_id", Value: 1}}),
+			index("intents", bson.D{{Key: "id", Value: 1}, {Key: "created_at", Value: 1}, {Key: "_id", Value: 1}}),
+			index("intents_by_key", bson.D{{Key: "bucket", Value: 1}, {Key: "key", Value: 1}, {Key: "id", Value: 1}, {Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}),
 		}},
 		{s.batches, []driver.IndexModel{
 			index("oldest", bson.D{{Key: "time", Value: 1}, {Key: "writer", Value: 1}, {Key: "seq", Value: 1}}),

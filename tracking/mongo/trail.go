@@ -14,15 +14,18 @@ import (
 
 // batchDocument is a batch under the id that makes a second copy of it impossible.
 type batchDocument struct {
-	ID             string `bson:"_id"` // writer-seq
+	ID             string `bson:"_id"`
 	tracking.Batch `bson:",inline"`
 }
+
+// batchID sorts as (writer, seq) does.
+func batchID(writer string, seq int64) string { return fmt.Sprintf("%s-%020d", writer, seq) }
 
 // AppendBatch implements tracking.Trail. One document, so MongoDB's limit of 16 MiB holds for a batch.
 func (s *Store) AppendBatch(ctx context.Context, b *tracking.Batch) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	id := fmt.Sprintf("%s-%d", b.Writer, b.Seq)
+	id := batchID(b.Writer, b.Seq)
 	_, err := s.batches.InsertOne(ctx, &batchDocument{ID: id, Batch: *b})
 	if err = failed("append batch "+id, err); errors.Is(err, tracking.ErrExists) {
 		return nil // an earlier attempt, whose answer was lost

@@ -1,5 +1,6 @@
 -- Shared by the steps. KEYS[1] is the session: a hash of "state", "sum" and, under each part's number, its line
--- "bytes until road checksum" (until in milliseconds, 0: landed). KEYS[2] are the grants among the parts: a sorted set of
+-- "bytes until road checksum" (until in milliseconds, 0: for good) and, under "landed:" and the number, what storage holds of it,
+-- as JSON. KEYS[2] are the grants among the parts: a sorted set of
 -- part numbers by until, so that dropping what lapsed costs nothing for the rest. Redis's clock decides, for all gateways.
 
 local session, grants = KEYS[1], KEYS[2]
@@ -29,11 +30,20 @@ local function lapse()
   local lapsed = redis.call('ZRANGEBYSCORE', grants, '-inf', text(now))
   for _, number in ipairs(lapsed) do
     sum = sum - counted(read(number) or 0)
-    redis.call('HDEL', session, number)
+    redis.call('HDEL', session, number, 'landed:' .. number)
     redis.call('ZREM', grants, number)
   end
   if #lapsed > 0 then redis.call('HSET', session, 'sum', text(sum)) end
   return sum
+end
+
+local function write(number, bytes, til, rest)
+  redis.call('HSET', session, number, text(bytes) .. ' ' .. text(til) .. ' ' .. rest)
+  if til == 0 then
+    redis.call('ZREM', grants, number)
+  else
+    redis.call('ZADD', grants, text(til), number)
+  end
 end
 
 local function expire(at)

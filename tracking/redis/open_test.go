@@ -29,7 +29,7 @@ func open(t *testing.T, url string) *redis.Sessions {
 var inAnHour = time.Now().Add(time.Hour)
 
 func reserve(ctx context.Context, s *redis.Sessions, p tracking.Part) error {
-	_, err := s.Reserve(ctx, "u1", p, 0, inAnHour)
+	_, err := s.Reserve(ctx, "u1", []tracking.Part{p}, 0, inAnHour)
 	return err
 }
 

@@ -15,6 +15,7 @@ package redis
 import (
 	"context"
 	_ "embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -48,11 +49,14 @@ var (
 	putStateLua string
 	//go:embed reserve.lua
 	reserveLua string
+	//go:embed land.lua
+	landLua string
 	//go:embed session.lua
 	sessionLua string
 
 	putState = goredis.NewScript(ledgerLua + putStateLua)
 	reserve  = goredis.NewScript(ledgerLua + reserveLua)
+	land     = goredis.NewScript(ledgerLua + landLua)
 	session  = goredis.NewScript(ledgerLua + sessionLua)
 )
 
@@ -94,17 +98,36 @@ const (
 )
 
 // Reserve implements tracking.Sessions. A sum past 2^53 bytes, which a double cannot count, is over the limit.
-func (s *Sessions) Reserve(ctx context.Context, id string, p tracking.Part, maxBytes int64, until time.Time) (int64, error) {
-	sum, err := s.run(ctx, reserve, id, p.Number, p.Bytes, millis(p.Until), p.Road, p.Checksum, maxBytes, until.UnixMilli()).Int64()
+func (s *Sessions) Reserve(ctx context.Context, id string, parts []tracking.Part, maxBytes int64, until time.Time) (int64, error) {
+	args := make([]any, 0, 2+4*len(parts))
+	args = append(args, maxBytes, until.UnixMilli())
+	for _, p := range parts {
+		args = append(args, p.Number, p.Bytes, millis(p.Until), p.Road+" "+p.Checksum)
+	}
+	sum, err := s.run(ctx, reserve, id, args...).Int64()
 	switch {
 	case err != nil:
 		return 0, failed("reserve", err)
 	case sum == notOpen:
-		return 0, fmt.Errorf("redis: reserve part %d: %w", p.Number, tracking.ErrNotOpen)
+		return 0, fmt.Errorf("redis: reserve parts: %w", tracking.ErrNotOpen)
 	case sum == overLimit:
-		return 0, fmt.Errorf("redis: reserve part %d: %w", p.Number, tracking.ErrOverLimit)
+		return 0, fmt.Errorf("redis: reserve parts: %w", tracking.ErrOverLimit)
 	}
 	return sum, nil
+}
+
+// Land implements tracking.Sessions.
+func (s *Sessions) Land(ctx context.Context, id string, parts []tracking.Part, until time.Time) error {
+	args := make([]any, 0, 1+4*len(parts))
+	args = append(args, until.UnixMilli())
+	for _, p := range parts {
+		landed, err := json.Marshal(p.Landed)
+		if err != nil {
+			return fmt.Errorf("redis: land part %d: %w", p.Number, err)
+		}
+		args = append(args, p.Number, max(p.Bytes, p.Landed.Bytes), p.Road+" "+p.Checksum, landed)
+	}
+	return failed("land", s.run(ctx, land, id, args...).Err())
 }
 
 // Session implements tracking.Sessions.

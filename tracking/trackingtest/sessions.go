@@ -16,14 +16,16 @@ import (
 func Sessions(t *testing.T, open func(t *testing.T) tracking.Sessions) {
 	t.Run("State", func(t *testing.T) { sessionStates(t, open) })
 	t.Run("Reserve", func(t *testing.T) { reserve(t, open) })
+	t.Run("Land", func(t *testing.T) { land(t, open) })
 	t.Run("a cancelled context is ErrUnavailable and changes nothing", func(t *testing.T) {
 		s := open(t)
 		mustPut(t, s, "u1", tracking.StateOpen, future())
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		wantErr(t, s.PutState(ctx, "u1", tracking.StatePaused, future()), tracking.ErrUnavailable)
-		_, err := s.Reserve(ctx, "u1", part(1, 10), 0, future())
+		_, err := s.Reserve(ctx, "u1", parts(part(1, 10)), 0, future())
 		wantErr(t, err, tracking.ErrUnavailable)
+		wantErr(t, s.Land(ctx, "u1", parts(landed(1, 10)), future()), tracking.ErrUnavailable)
 		_, err = s.Session(ctx, "u1")
 		wantErr(t, err, tracking.ErrUnavailable)
 		wantErr(t, s.Forget(ctx, "u1"), tracking.ErrUnavailable)
@@ -121,11 +123,11 @@ func reserve(t *testing.T, open func(t *testing.T) tracking.Sessions) {
 		mustReserve(t, s, "u1", part(2, 40), 100, 100)
 		before := mustSession(t, s, "u1")
 		over := part(3, 1)
-		_, err := s.Reserve(t.Context(), "u1", over, 100, past())
+		_, err := s.Reserve(t.Context(), "u1", parts(over), 100, past())
 		wantErr(t, err, tracking.ErrOverLimit)
 		larger := part(2, 41)
 		larger.Road = "sign"
-		_, err = s.Reserve(t.Context(), "u1", larger, 100, future())
+		_, err = s.Reserve(t.Context(), "u1", parts(larger), 100, future())
 		wantErr(t, err, tracking.ErrOverLimit)
 		wantEqual(t, "session", mustSession(t, s, "u1"), before)
 		mustReserve(t, s, "u1", part(2, 40), 100, 100)
@@ -135,7 +137,7 @@ func reserve(t *testing.T, open func(t *testing.T) tracking.Sessions) {
 		s := open(t)
 		mustReserve(t, s, "u1", part(1, 60), 100, 60)
 		for _, bytes := range []int64{math.MaxInt64, math.MaxInt64 - 59} {
-			_, err := s.Reserve(t.Context(), "u1", part(2, bytes), 100, future())
+			_, err := s.Reserve(t.Context(), "u1", parts(part(2, bytes)), 100, future())
 			wantErr(t, err, tracking.ErrOverLimit)
 		}
 		wantSession(t, s, "u1", tracking.Session{State: tracking.StateOpen, Parts: []tracking.Part{part(1, 60)}, Bytes: 60})
@@ -143,13 +145,13 @@ func reserve(t *testing.T, open func(t *testing.T) tracking.Sessions) {
 	t.Run("without a limit the sum still does not overflow", func(t *testing.T) {
 		s := open(t)
 		mustReserve(t, s, "u1", part(1, 60), 0, 60)
-		_, err := s.Reserve(t.Context(), "u1", part(2, math.MaxInt64), 0, future())
+		_, err := s.Reserve(t.Context(), "u1", parts(part(2, math.MaxInt64)), 0, future())
 		wantErr(t, err, tracking.ErrOverLimit)
 		wantSession(t, s, "u1", tracking.Session{State: tracking.StateOpen, Parts: []tracking.Part{part(1, 60)}, Bytes: 60})
 	})
 	t.Run("over the limit at once enters no session", func(t *testing.T) {
 		s := open(t)
-		_, err := s.Reserve(t.Context(), "u1", part(1, 101), 100, future())
+		_, err := s.Reserve(t.Context(), "u1", parts(part(1, 101)), 100, future())
 		wantErr(t, err, tracking.ErrOverLimit)
 		wantNoSession(t, s, "u1")
 	})
@@ -159,7 +161,7 @@ func reserve(t *testing.T, open func(t *testing.T) tracking.Sessions) {
 		granted, lapsed := part(2, 20), part(3, 70)
 		granted.Until, lapsed.Until = future(), past()
 		mustReserve(t, s, "u1", granted, 100, 30)
-		if _, err := s.Reserve(t.Context(), "u1", lapsed, 100, future()); err != nil {
+		if _, err := s.Reserve(t.Context(), "u1", parts(lapsed), 100, future()); err != nil {
 			t.Fatal(err)
 		}
 		mustReserve(t, s, "u1", part(4, 70), 100, 100)
@@ -183,7 +185,7 @@ func reserve(t *testing.T, open func(t *testing.T) tracking.Sessions) {
 		} {
 			s := open(t)
 			mustPut(t, s, "u1", state, future())
-			_, err := s.Reserve(t.Context(), "u1", part(1, 1000), 1, future())
+			_, err := s.Reserve(t.Context(), "u1", parts(part(1, 1000)), 1, future())
 			wantErr(t, err, tracking.ErrNotOpen)
 			wantSession(t, s, "u1", tracking.Session{State: state})
 			mustPut(t, s, "u1", tracking.StateOpen, future())
@@ -193,14 +195,36 @@ func reserve(t *testing.T, open func(t *testing.T) tracking.Sessions) {
 	t.Run("a refusal does not touch the expiry, a reservation does", func(t *testing.T) {
 		s := open(t)
 		mustPut(t, s, "u1", tracking.StatePaused, future())
-		_, err := s.Reserve(t.Context(), "u1", part(1, 1), 0, past())
+		_, err := s.Reserve(t.Context(), "u1", parts(part(1, 1)), 0, past())
 		wantErr(t, err, tracking.ErrNotOpen)
 		wantSession(t, s, "u1", tracking.Session{State: tracking.StatePaused})
 		mustPut(t, s, "u1", tracking.StateOpen, future())
-		if _, err := s.Reserve(t.Context(), "u1", part(1, 1), 0, past()); err != nil {
+		if _, err := s.Reserve(t.Context(), "u1", parts(part(1, 1)), 0, past()); err != nil {
 			t.Fatal(err)
 		}
 		wantNoSession(t, s, "u1")
+	})
+	t.Run("all of several parts enter, or none", func(t *testing.T) {
+		s := open(t)
+		mustReserve(t, s, "u1", part(2, 10), 100, 10)
+		_, err := s.Reserve(t.Context(), "u1", parts(part(1, 50), part(2, 20), part(3, 31)), 100, past())
+		wantErr(t, err, tracking.ErrOverLimit)
+		wantSession(t, s, "u1", tracking.Session{State: tracking.StateOpen, Parts: parts(part(2, 10)), Bytes: 10})
+		sum, err := s.Reserve(t.Context(), "u1", parts(part(1, 50), part(2, 20), part(3, 30)), 100, future())
+		wantErr(t, err, nil)
+		wantEqual(t, "sum", sum, int64(100))
+		wantSession(t, s, "u1", tracking.Session{State: tracking.StateOpen, Parts: parts(part(1, 50), part(2, 20), part(3, 30)), Bytes: 100})
+	})
+	t.Run("a thousand parts at once", func(t *testing.T) {
+		s := open(t)
+		var all []tracking.Part
+		for n := range 1000 {
+			all = append(all, part(n+1, 3))
+		}
+		sum, err := s.Reserve(t.Context(), "u1", all, 3000, future())
+		wantErr(t, err, nil)
+		wantEqual(t, "sum", sum, int64(3000))
+		wantSession(t, s, "u1", tracking.Session{State: tracking.StateOpen, Parts: all, Bytes: 3000})
 	})
 	t.Run("sessions do not share a sum", func(t *testing.T) {
 		s := open(t)
@@ -217,7 +241,7 @@ func reserve(t *testing.T, open func(t *testing.T) tracking.Sessions) {
 		)
 		for n := range 50 {
 			wg.Go(func() {
-				sum, err := s.Reserve(t.Context(), "u1", part(n+1, 10), 205, future())
+				sum, err := s.Reserve(t.Context(), "u1", parts(part(n+1, 10)), 205, future())
 				if err != nil && !errors.Is(err, tracking.ErrOverLimit) {
 					t.Error(err)
 				}
@@ -238,9 +262,78 @@ func reserve(t *testing.T, open func(t *testing.T) tracking.Sessions) {
 	})
 }
 
+func land(t *testing.T, open func(t *testing.T) tracking.Sessions) {
+	mustLand := func(t *testing.T, s tracking.Sessions, list ...tracking.Part) {
+		t.Helper()
+		wantErr(t, s.Land(t.Context(), "u1", list, future()), nil)
+	}
+	t.Run("what landed lapses no more, and keeps what was declared", func(t *testing.T) {
+		s := open(t)
+		granted, other := part(1, 10), part(2, -1)
+		granted.Until, other.Until, other.Checksum = future(), future(), "crc32:CCCCCC=="
+		mustReserve(t, s, "u1", granted, 0, 10)
+		mustReserve(t, s, "u1", other, 0, 10)
+		told := landed(1, 8)
+		told.Road, told.Checksum = "redirect", "md5:else"
+		mustLand(t, s, told, landed(2, 5))
+		first, second := granted, other
+		first.Until, first.Landed = time.Time{}, told.Landed
+		second.Until, second.Bytes, second.Landed = time.Time{}, 5, landed(2, 5).Landed
+		wantSession(t, s, "u1", tracking.Session{State: tracking.StateOpen, Parts: parts(first, second), Bytes: 15})
+	})
+	t.Run("a number without a line, and a session nobody knew", func(t *testing.T) {
+		s := open(t)
+		mustLand(t, s, landed(10000, 7))
+		want := landed(10000, 7)
+		wantSession(t, s, "u1", tracking.Session{State: tracking.StateOpen, Parts: parts(want), Bytes: 7})
+		mustReserve(t, s, "u1", part(1, 3), 10, 10)
+	})
+	t.Run("a grant that lapsed counts no more but for what landed", func(t *testing.T) {
+		s := open(t)
+		granted := part(1, 10)
+		granted.Until = past()
+		if _, err := s.Reserve(t.Context(), "u1", parts(granted), 0, future()); err != nil {
+			t.Fatal(err)
+		}
+		mustLand(t, s, landed(1, 4))
+		wantSession(t, s, "u1", tracking.Session{State: tracking.StateOpen, Parts: parts(landed(1, 4)), Bytes: 4})
+	})
+	t.Run("the last landing stands, until another body is on its way", func(t *testing.T) {
+		s := open(t)
+		mustLand(t, s, landed(1, 10))
+		again := landed(1, 10)
+		again.Landed.ETag, again.Landed.MD5 = "\"other\"", "5d41402abc4b2a76b9719d911017c592"
+		mustLand(t, s, again)
+		wantSession(t, s, "u1", tracking.Session{State: tracking.StateOpen, Parts: parts(again), Bytes: 10})
+		mustReserve(t, s, "u1", part(1, 5), 0, 10)
+		wantSession(t, s, "u1", tracking.Session{State: tracking.StateOpen, Parts: parts(part(1, 10)), Bytes: 10})
+	})
+	t.Run("in any state, which it leaves", func(t *testing.T) {
+		s := open(t)
+		mustPut(t, s, "u1", tracking.StateCompleting, future())
+		mustLand(t, s, landed(1, 10))
+		wantSession(t, s, "u1", tracking.Session{State: tracking.StateCompleting, Parts: parts(landed(1, 10)), Bytes: 10})
+	})
+	t.Run("it decides the expiry", func(t *testing.T) {
+		s := open(t)
+		mustPut(t, s, "u1", tracking.StateOpen, future())
+		wantErr(t, s.Land(t.Context(), "u1", parts(landed(1, 10)), past()), nil)
+		wantNoSession(t, s, "u1")
+	})
+}
+
+// landed is a part as it is reported.
+func landed(number int, bytes int64) tracking.Part {
+	p := part(number, bytes)
+	p.Landed = &tracking.Landed{Bytes: bytes, ETag: "\"a tag, with words\"", SHA256: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}
+	return p
+}
+
 func part(number int, bytes int64) tracking.Part {
 	return tracking.Part{Number: number, Bytes: bytes, Checksum: "crc32:AAAAAA==", Road: "relay"}
 }
+
+func parts(list ...tracking.Part) []tracking.Part { return list }
 
 func mustPut(t *testing.T, s tracking.Sessions, id string, state tracking.State, until time.Time) {
 	t.Helper()
@@ -251,7 +344,7 @@ func mustPut(t *testing.T, s tracking.Sessions, id string, state tracking.State,
 
 func mustReserve(t *testing.T, s tracking.Sessions, id string, p tracking.Part, maxBytes, want int64) {
 	t.Helper()
-	sum, err := s.Reserve(t.Context(), id, p, maxBytes, future())
+	sum, err := s.Reserve(t.Context(), id, parts(p), maxBytes, future())
 	if err != nil {
 		t.Fatalf("reserve %+v: %v", p, err)
 	}

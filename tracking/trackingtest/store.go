@@ -19,8 +19,10 @@ func Store(t *testing.T, open func(t *testing.T) tracking.Store) {
 	t.Run("Uploads", func(t *testing.T) { uploads(t, open) })
 	t.Run("ListUploads", func(t *testing.T) { listUploads(t, open) })
 	t.Run("OpenUploads", func(t *testing.T) { openUploads(t, open) })
+	t.Run("Unfinished", func(t *testing.T) { unfinished(t, open) })
 	t.Run("Trail", func(t *testing.T) { trail(t, open) })
 	t.Run("Tokens", func(t *testing.T) { tokens(t, open) })
+	t.Run("Spendings", func(t *testing.T) { spendings(t, open) })
 	t.Run("a cancelled context is ErrUnavailable and changes nothing", func(t *testing.T) { cancelled(t, open(t)) })
 	t.Run("Ping answers while open", func(t *testing.T) {
 		if err := open(t).Ping(t.Context()); err != nil {
@@ -94,6 +96,13 @@ func cancelled(t *testing.T, s tracking.Store) {
 			_, err := s.OpenUploads(ctx, tracking.OpenQuery{Bucket: "uploads", Limit: 10})
 			return err
 		}},
+		{"DueUploads", func() error {
+			_, err := s.DueUploads(ctx, tracking.DueQuery{State: tracking.StateOpen, Before: future(), Limit: 10})
+			return err
+		}},
+		{"Intents", func() error { _, err := s.Intents(ctx, tracking.IntentQuery{Before: future(), Limit: 10}); return err }},
+		{"NewestIntent", func() error { _, err := s.NewestIntent(ctx, "uploads", "acme/0001.bin"); return err }},
+		{"CountUnfinished", func() error { _, err := s.CountUnfinished(ctx); return err }},
 		{"AppendBatch", func() error { b := batch("w1", 1, 0, event("acme", "u1")); return s.AppendBatch(ctx, b) }},
 		{"Events", func() error { _, _, err := s.Events(ctx, tracking.EventQuery{}); return err }},
 		{"InsertToken", func() error { return s.InsertToken(ctx, token(1)) }},
@@ -103,6 +112,10 @@ func cancelled(t *testing.T, s tracking.Store) {
 		}},
 		{"Thaw", func() error { return s.Thaw(ctx, "acme") }},
 		{"Revocations", func() error { _, err := s.Revocations(ctx); return err }},
+		{"Charge", func() error { _, err := s.Charge(ctx, charge("a"), pending("", 1), 10); return err }},
+		{"Settle", func() error { return s.Settle(ctx, charge("a")) }},
+		{"Refund", func() error { return s.Refund(ctx, charge("a")) }},
+		{"Spending", func() error { _, err := s.Spending(ctx, "acme", "2026-03"); return err }},
 		{"Ping", func() error { return s.Ping(ctx) }},
 	}
 	for _, c := range calls {
@@ -115,6 +128,8 @@ func cancelled(t *testing.T, s tracking.Store) {
 		t.Errorf("the swap took effect: %+v", got)
 	}
 	_, err := s.Upload(t.Context(), "id-0002")
+	wantErr(t, err, tracking.ErrNotFound)
+	_, err = s.Spending(t.Context(), "acme", "2026-03")
 	wantErr(t, err, tracking.ErrNotFound)
 	wantEqual(t, "events", ids(allEvents(t, s, tracking.EventQuery{})), []string(nil))
 	all, err := s.ListTokens(t.Context(), "")

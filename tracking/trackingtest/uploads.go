@@ -15,6 +15,7 @@ func uploads(t *testing.T, open func(t *testing.T) tracking.Store) {
 		u.Bytes, u.Parts, u.ETag, u.ResultCode = 1<<40, 10000, `"abc-10000"`, "InternalError"
 		u.Completion = &tracking.Completion{
 			ListHash: "c0ffee", Started: epoch, Answer: []byte("<ok>\x00\xff</ok>"), Headers: []string{"x-amz-version-id", "7"},
+			Charge: &tracking.Charge{Tenant: "acme", Period: "2026-03", ID: "CHARGE"},
 		}
 		mustInsert(t, s, u)
 		wantEqual(t, "revision after insert", u.Revision, int64(1))

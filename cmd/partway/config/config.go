@@ -137,11 +137,13 @@ type Redis struct {
 
 // Limits bound what one request, client or tenant may ask of the gateway. Zero rates and zero connections are no limit.
 type Limits struct {
-	XMLBytes              int   `yaml:"xml_bytes"`
-	HeaderBytes           int   `yaml:"header_bytes"`
-	MinRate               int64 `yaml:"min_rate"`
-	RequestsPerSecond     int   `yaml:"requests_per_second"`     // of one tenant
-	ConnectionsPerAddress int   `yaml:"connections_per_address"` // of one client; trusted proxies may have more
+	XMLBytes              int    `yaml:"xml_bytes"`
+	HeaderBytes           int    `yaml:"header_bytes"`
+	MinRate               int64  `yaml:"min_rate"`
+	RequestsPerSecond     int    `yaml:"requests_per_second"`     // of one tenant
+	ConnectionsPerAddress int    `yaml:"connections_per_address"` // of one client; trusted proxies may have more
+	TenantBytes           int64  `yaml:"tenant_bytes"`            // that one tenant may upload in a period
+	TenantPeriod          string `yaml:"tenant_period"`           // day or month
 }
 
 // CORS names the web origins that may call the gateway.
@@ -166,7 +168,7 @@ func Default() Config {
 		Sweep:    Sweep{Interval: Duration(5 * time.Minute)},
 		Resume:   Resume{Window: Duration(24 * time.Hour)},
 		MongoDB:  MongoDB{Database: "partway"},
-		Limits:   Limits{XMLBytes: 4 << 20, HeaderBytes: 16 << 10, MinRate: 1 << 10},
+		Limits:   Limits{XMLBytes: 4 << 20, HeaderBytes: 16 << 10, MinRate: 1 << 10, TenantPeriod: "month"},
 		Log:      Log{Level: "info", Format: "text"},
 	}
 }

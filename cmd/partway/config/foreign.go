@@ -35,6 +35,8 @@ type Scope struct {
 	Prefix         string            `yaml:"prefix"`
 	Actions        []string          `yaml:"actions"`
 	MaxObjectBytes int64             `yaml:"max_object_bytes"`
+	MaxPartBytes   int64             `yaml:"max_part_bytes"`
+	MaxTenantBytes int64             `yaml:"max_tenant_bytes"`
 	MaxOpenUploads int               `yaml:"max_open_uploads"`
 	Transfer       []string          `yaml:"transfer"`
 	Resume         bool              `yaml:"resume"`

@@ -220,7 +220,13 @@ func (c *Config) checkTransfers(k *check) {
 	k.require(c.Limits.MinRate >= 0, "limits.min_rate", "%d is negative", c.Limits.MinRate)
 	rate := c.Limits.RequestsPerSecond
 	k.require(rate >= 0 && rate <= maxRequestsPerSecond, "limits.requests_per_second", "%d is not within 0 to %d", rate, maxRequestsPerSecond)
+	for i, origin := range c.CORS.Origins {
+		err := auth.ValidOrigin(origin)
+		k.require(err == nil, fmt.Sprintf("cors.origins[%d]", i), "%v", err)
+	}
 	k.require(c.Limits.ConnectionsPerAddress >= 0, "limits.connections_per_address", "%d is negative", c.Limits.ConnectionsPerAddress)
+	k.require(c.Limits.TenantBytes >= 0, "limits.tenant_bytes", "%d is negative", c.Limits.TenantBytes)
+	k.oneOf("limits.tenant_period", c.Limits.TenantPeriod, "day", "month")
 }
 
 // checkUnserved refuses settings whose feature this version does not have: to accept one would promise it.
@@ -233,7 +239,6 @@ func (c *Config) checkUnserved(k *check) {
 		{"sweep.interval", c.Sweep.Interval, d.Sweep.Interval},
 		{"resume.enabled", c.Resume.Enabled, d.Resume.Enabled},
 		{"resume.window", c.Resume.Window, d.Resume.Window},
-		{"cors.origins", c.CORS.Origins, d.CORS.Origins},
 	} {
 		empty := reflect.ValueOf(s.value).Kind() == reflect.Slice && reflect.ValueOf(s.value).Len() == 0
 		k.require(empty || reflect.DeepEqual(s.value, s.own), s.key, "not supported by this version: leave it at its default")
