@@ -4,16 +4,38 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
-	"io"
+	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 
 	"partway/auth/sigv4"
+	"partway/proxy/relay"
 	"partway/proxy/storage"
 	"partway/tracking"
 )
 
 func headers(h ...sigv4.Header) []sigv4.Header { return h }
+
+// createBucket is S3's CreateBucket. Storage's answer but for the Location, which is the gateway's.
+func (g *Gateway) createBucket(ctx context.Context, r *Request) (*Response, error) {
+	resp, err := g.passOn(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	named := func(resp *Response, err error) (*Response, error) {
+		if err == nil {
+			resp.Headers = append(resp.Headers, sigv4.Header{Name: "location", Value: "/" + r.Bucket})
+		}
+		return resp, err
+	}
+	if take := resp.take; take != nil { // the body is still to come
+		resp.take = func(ctx context.Context, x *relay.Exchange) (*Response, error) { return named(take(ctx, x)) }
+		return resp, nil
+	}
+	return named(resp, nil)
+}
 
 // headBucket is S3's HeadBucket. Tools ask it before they do anything, so every token that may do something in the bucket may ask.
 func (g *Gateway) headBucket(ctx context.Context, r *Request) (*Response, error) {
@@ -101,8 +123,15 @@ func (g *Gateway) endUpload(ctx context.Context, u *tracking.Upload, code string
 }
 
 // getBucketLocation is S3's GetBucketLocation: the gateway's region, which is the one that clients sign for.
-func (g *Gateway) getBucketLocation(_ context.Context, r *Request) (*Response, error) {
-	if _, err := g.knownBucket(r); err != nil {
+func (g *Gateway) getBucketLocation(ctx context.Context, r *Request) (*Response, error) {
+	b, err := g.knownBucket(r)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := g.forward(ctx, b, &storage.Call{Method: http.MethodHead, Bucket: r.Bucket, ContentLength: -1}, nil); err != nil {
+		if refusal := (*Error)(nil); errors.As(err, &refusal) && refusal.Status == http.StatusNotFound {
+			return nil, errNoSuchBucket
+		}
 		return nil, err
 	}
 	region := g.Region
@@ -130,48 +159,89 @@ func (g *Gateway) knownBucket(r *Request) (*storage.Backend, error) {
 	return g.backendOf(r.Bucket)
 }
 
+// bucketsPage is S3's limit on max-buckets.
+const bucketsPage = 10000
+
+type listedBucket struct {
+	Name         string
+	CreationDate string
+	BucketRegion string `xml:",omitempty"`
+}
+
 // listBuckets is S3's ListBuckets: those that storage has and the caller's scopes name.
 func (g *Gateway) listBuckets(ctx context.Context, r *Request) (*Response, error) {
-	type bucket struct{ Name, CreationDate string }
+	limit := bucketsPage
+	if s := r.Query.Get("max-buckets"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 || n > bucketsPage {
+			return nil, invalidArgument("max-buckets", s, "Argument max-buckets must be an integer between 1 and 10000.")
+		}
+		limit = n
+	}
+	found, err := g.bucketsOf(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	next := ""
+	if len(found) > limit {
+		found, next = found[:limit], found[limit-1].Name // tokens are names: they stay right while buckets come and go
+	}
+	body := encodeXML(struct {
+		XMLName           xml.Name       `xml:"ListAllMyBucketsResult"`
+		Xmlns             string         `xml:"xmlns,attr"`
+		ID                string         `xml:"Owner>ID"`
+		Buckets           []listedBucket `xml:"Buckets>Bucket"`
+		ContinuationToken string         `xml:",omitempty"`
+		Prefix            string         `xml:",omitempty"`
+	}{Xmlns: s3Namespace, ID: r.Identity.Tenant, Buckets: found, ContinuationToken: next, Prefix: r.Query.Get("prefix")})
+	return &Response{Status: http.StatusOK, Headers: headers(xmlType), Body: body}, nil
+}
+
+// bucketsOf are the buckets that a list asks for, by name: of every storage, behind the continuation-token.
+func (g *Gateway) bucketsOf(ctx context.Context, r *Request) ([]listedBucket, error) {
 	names, all := r.Identity.Buckets()
-	found := []bucket{}
+	prefix, after := r.Query.Get("prefix"), r.Query.Get("continuation-token")
+	found := []listedBucket{}
+	if region := r.Query.Get("bucket-region"); region != "" && region != g.Region {
+		return found, nil
+	}
 	for name, b := range g.backends {
-		answer, err := b.Do(ctx, &storage.Call{Method: http.MethodGet, ContentLength: -1}, nil)
+		at, err := g.bucketsAt(ctx, b)
 		if err != nil {
 			return nil, err
 		}
-		body, err := io.ReadAll(io.LimitReader(answer.Body, answerBytes))
-		answer.Body.Close()
-		if err != nil {
-			return nil, errUnavailable.because(err)
-		}
-		if answer.StatusCode != http.StatusOK {
-			return nil, storageError(answer.StatusCode, body)
-		}
-		var list struct {
-			Buckets struct{ Bucket []bucket }
-		}
-		if err := xml.Unmarshal(body, &list); err != nil {
-			return nil, errInternal.because(err)
-		}
-		for _, e := range list.Buckets.Bucket {
+		for _, e := range at {
 			home, err := g.backendOf(e.Name)
-			if err == nil && home.Name() == name && (all || slices.Contains(names, e.Name)) {
+			if err == nil && home.Name() == name && (all || slices.Contains(names, e.Name)) && strings.HasPrefix(e.Name, prefix) && e.Name > after {
+				e.BucketRegion = g.Region // storage's own is nothing that a client could sign for
 				found = append(found, e)
 			}
 		}
 	}
-	slices.SortFunc(found, func(a, b bucket) int {
-		if a.Name < b.Name {
-			return -1
+	slices.SortFunc(found, func(a, b listedBucket) int { return strings.Compare(a.Name, b.Name) })
+	return found, nil
+}
+
+// bucketsAt are all buckets of one storage.
+func (g *Gateway) bucketsAt(ctx context.Context, b *storage.Backend) ([]listedBucket, error) {
+	var all []listedBucket
+	c := &storage.Call{Method: http.MethodGet, ContentLength: -1}
+	for {
+		answer, err := g.forward(ctx, b, c, nil)
+		if err != nil {
+			return nil, err
 		}
-		return 1
-	})
-	body := encodeXML(struct {
-		XMLName xml.Name `xml:"ListAllMyBucketsResult"`
-		Xmlns   string   `xml:"xmlns,attr"`
-		ID      string   `xml:"Owner>ID"`
-		Buckets []bucket `xml:"Buckets>Bucket"`
-	}{Xmlns: s3Namespace, ID: r.Identity.Tenant, Buckets: found})
-	return &Response{Status: http.StatusOK, Headers: headers(xmlType), Body: body}, nil
+		var list struct {
+			Buckets           struct{ Bucket []listedBucket }
+			ContinuationToken string
+		}
+		if err := xml.Unmarshal(answer.Body, &list); err != nil {
+			return nil, errInternal.because(fmt.Errorf("storage's list of buckets: %w", err))
+		}
+		all = append(all, list.Buckets.Bucket...)
+		if list.ContinuationToken == "" || len(list.Buckets.Bucket) == 0 {
+			return all, nil
+		}
+		c.Query = []storage.Param{{Name: "continuation-token", Value: list.ContinuationToken}}
+	}
 }

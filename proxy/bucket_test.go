@@ -2,12 +2,17 @@ package proxy
 
 import (
 	"context"
+	"encoding/xml"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"partway/auth"
 	"partway/tracking"
 )
 
@@ -95,3 +100,113 @@ func TestUploadMarkers(t *testing.T) {
 }
 
 func noonOf(second int) time.Time { return time.Date(2026, 11, 22, 12, 0, second, 0, time.UTC) }
+
+// played is a gateway in front of storage that the test plays.
+func played(t *testing.T, play http.HandlerFunc) *bench {
+	t.Helper()
+	s := httptest.NewServer(play)
+	t.Cleanup(s.Close)
+	b := newBenchOn(t, s.URL)
+	b.tenant = b.operator()
+	return b
+}
+
+func TestCreateBucketIsAnsweredWithTheGatewaysLocation(t *testing.T) {
+	b := played(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Location", "http://storage.internal/"+r.URL.Path)
+		w.Header().Set("x-amz-bucket-arn", "arn:aws:s3:::"+r.URL.Path[1:])
+	})
+	for _, body := range []string{"", "<CreateBucketConfiguration/>"} {
+		a := b.ask("PUT", "/fresh", body)
+		if a.status != 200 || a.header.Get("Location") != "/fresh" || a.header.Get("x-amz-bucket-arn") != "arn:aws:s3:::fresh" {
+			t.Errorf("body %q: %d %v", body, a.status, a.header)
+		}
+	}
+}
+
+// That a bucket is not there yet is no answer to somebody who makes it.
+func TestCreateBucketThatIsRefusedSaysWhy(t *testing.T) {
+	b := played(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		fakeError(w, http.StatusBadRequest, "InvalidArgument")
+	})
+	b.want(b.ask("PUT", "/fresh", "", "x-amz-object-ownership", "nobody"), 400, "InvalidArgument")
+}
+
+func TestGetBucketLocationAsksForTheBucket(t *testing.T) {
+	b := newBench(t)
+	b.tenant = b.operator()
+	b.s3.gone = "/nowhere"
+	b.want(b.ask("GET", "/nowhere?location", ""), 404, "NoSuchBucket")
+	if a := b.ask("GET", "/uploads?location", ""); a.status != 200 || !strings.Contains(a.body, "<LocationConstraint") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+func TestListBuckets(t *testing.T) {
+	b := played(t, func(w http.ResponseWriter, r *http.Request) { // gives two at a time
+		from := 0
+		if r.URL.Query().Get("continuation-token") == "more" {
+			from = 2
+		}
+		fmt.Fprint(w, "<ListAllMyBucketsResult><Owner><ID>storage-id</ID></Owner><Buckets>")
+		for _, n := range []string{"bb-b", "aa-b", "ac-b", "zz-b"}[from : from+2] {
+			fmt.Fprintf(w, "<Bucket><Name>%s</Name><CreationDate>2026-11-22T12:00:00Z</CreationDate><BucketRegion>storage-1</BucketRegion></Bucket>", n)
+		}
+		fmt.Fprint(w, "</Buckets>")
+		if from == 0 {
+			fmt.Fprint(w, "<ContinuationToken>more</ContinuationToken>")
+		}
+		fmt.Fprint(w, "</ListAllMyBucketsResult>")
+	})
+	operator, tenant := b.tenant, b.bearer("acme", auth.Scope{Bucket: "ac-b", Actions: []string{"s3:ListBucket"}})
+	for _, c := range []struct {
+		name, token, query string
+		want, next         string // "" for InvalidArgument
+	}{
+		{"all, in order, over storage's pages", operator, "", "aa-b ac-b bb-b zz-b", ""},
+		{"a prefix", operator, "prefix=a", "aa-b ac-b", ""},
+		{"a page", operator, "max-buckets=2", "aa-b ac-b", "ac-b"},
+		{"the next page", operator, "max-buckets=2&continuation-token=ac-b", "bb-b zz-b", ""},
+		{"a token whose bucket is gone", operator, "continuation-token=ad-b", "bb-b zz-b", ""},
+		{"the gateway's region", operator, "bucket-region=us-east-1", "aa-b ac-b bb-b zz-b", ""},
+		{"another region", operator, "bucket-region=storage-1", "none", ""},
+		{"what the scope names", tenant, "", "ac-b", ""},
+		{"no buckets", operator, "max-buckets=0", "", ""},
+		{"too many", operator, "max-buckets=10001", "", ""},
+		{"no number", operator, "max-buckets=a", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b.tenant = c.token
+			a := b.ask("GET", "/?"+c.query, "")
+			if c.want == "" {
+				b.want(a, 400, "InvalidArgument")
+				return
+			}
+			var said struct {
+				Buckets           struct{ Bucket []listedBucket }
+				ContinuationToken string
+			}
+			if err := xml.Unmarshal([]byte(a.body), &said); err != nil {
+				t.Fatal(err)
+			}
+			names := []string{}
+			for _, e := range said.Buckets.Bucket {
+				names = append(names, e.Name)
+				if e.BucketRegion != "us-east-1" || e.CreationDate == "" {
+					t.Errorf("%+v", e)
+				}
+			}
+			if got := strings.Join(names, " "); got != strings.Replace(c.want, "none", "", 1) || said.ContinuationToken != c.next {
+				t.Errorf("%q, next %q; want %q, %q", got, said.ContinuationToken, c.want, c.next)
+			}
+			if strings.Contains(a.body, "storage") {
+				t.Errorf("storage shows: %s", a.body)
+			}
+		})
+	}
+}

@@ -39,7 +39,7 @@ type deleteResult struct {
 	Deleted []struct {
 		Key                   string
 		VersionID             string `xml:"VersionId,omitempty"`
-		DeleteMarker          bool   `xml:",omitempty"`
+		DeleteMarker          *bool  `xml:",omitempty"` // as storage says it; some say false too
 		DeleteMarkerVersionID string `xml:"DeleteMarkerVersionId,omitempty"`
 	}
 	Error []deleteError

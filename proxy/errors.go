@@ -101,6 +101,7 @@ var (
 	errNotFound           = &Error{Code: "NotFound", Status: 404, Message: "There is nothing at this path."}
 	errNotImplemented     = &Error{Code: "NotImplemented", Status: 501, Message: "A header or operation you provided implies functionality that is not implemented"}
 	errOperationAborted   = &Error{Code: "OperationAborted", Status: 409, Message: "A conflicting conditional operation is currently in progress against this resource. Try again."}
+	errHeadTooLarge       = &Error{Code: "RequestHeaderSectionTooLarge", Status: 400, Message: "Your request header section exceeds the maximum allowed size."}
 	errPayloadHash        = &Error{Code: "XAmzContentSHA256Mismatch", Status: 400, Message: "The provided 'x-amz-content-sha256' header does not match what was computed."}
 	errPrecondition       = &Error{Code: "PreconditionFailed", Status: 412, Message: "At least one of the pre-conditions you specified did not hold"}
 	errPresignExpired     = &Error{Code: "AccessDenied", Status: 403, Message: "Request has expired."}

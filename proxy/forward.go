@@ -67,7 +67,8 @@ func (r *Request) checkHeaders() error {
 var answered = []string{
 	"accept-ranges", "cache-control", "content-disposition", "content-encoding", "content-language", "content-length", "content-range",
 	"content-type", "etag", "expires", "last-modified",
-	"x-amz-abort-date", "x-amz-abort-rule-id", "x-amz-archive-status", "x-amz-checksum-*", "x-amz-delete-marker", "x-amz-expiration",
+	"x-amz-abort-date", "x-amz-abort-rule-id", "x-amz-archive-status", "x-amz-bucket-arn", "x-amz-checksum-*",
+	"x-amz-copy-source-version-id", "x-amz-delete-marker", "x-amz-expiration",
 	"x-amz-meta-*", "x-amz-missing-meta", "x-amz-mp-parts-count", "x-amz-object-lock-*", "x-amz-object-size", "x-amz-replication-status",
 	"x-amz-request-charged", "x-amz-restore", "x-amz-server-side-encryption*", "x-amz-storage-class", "x-amz-tagging-count", "x-amz-version-id",
 	"x-amz-website-redirect-location",

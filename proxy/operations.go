@@ -35,6 +35,7 @@ const (
 var operations = append([]*Operation{
 	{Name: "ListBuckets", Method: "GET", Level: ofService, handle: (*Gateway).listBuckets},
 
+	{Name: "CreateBucket", Method: "PUT", Level: ofBucket, Action: "s3:CreateBucket", handle: (*Gateway).createBucket},
 	{Name: "HeadBucket", Method: "HEAD", Level: ofBucket, handle: (*Gateway).headBucket},
 	{Name: "GetBucketLocation", Method: "GET", Level: ofBucket, Sub: "location", handle: (*Gateway).getBucketLocation},
 	{Name: "ListObjects", Method: "GET", Level: ofBucket, handle: listing("s3:ListBucket", "ListBucketResult"),
@@ -67,7 +68,6 @@ var objectParams = []string{"partNumber", "versionId", "response-cache-control",
 // passedOn are the operations that need nothing but their action: authorised, signed again, and storage's answer is the answer.
 // Source of the actions: "Actions, resources, and condition keys for Amazon S3", Service Authorization Reference.
 var passedOn = []*Operation{
-	passing("CreateBucket", "PUT", ofBucket, "", "s3:CreateBucket"),
 	passing("GetBucketAcl", "GET", ofBucket, "acl", "s3:GetBucketAcl"),
 	passing("PutBucketAcl", "PUT", ofBucket, "acl", "s3:PutBucketAcl"),
 	passing("GetBucketCors", "GET", ofBucket, "cors", "s3:GetBucketCORS"),
@@ -181,12 +181,25 @@ func operationOf(r *Request) (*Operation, error) {
 		}
 	}
 	if sub == "" && r.Query.Has("partNumber") && r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return nil, errInvalidArgument.saying("partNumber needs an uploadId.")
+		return nil, invalidArgument("partNumber", r.Query.Get("partNumber"), "This operation does not accept partNumber without uploadId")
 	}
 	for _, o := range operations {
 		if o.Method == r.Method && o.Level == at && o.Sub == sub && o.Copy == copying {
 			return o, nil
 		}
 	}
-	return nil, errNotImplemented
+	return nil, noOperation(r, at, sub, copying)
+}
+
+// noOperation is the refusal of a request that no row names, in the words that S3 has for the likelier mistakes.
+func noOperation(r *Request, at level, sub string, copying bool) error {
+	switch {
+	case copying:
+		return invalidArgument("x-amz-copy-source", r.Header("x-amz-copy-source"), "You can only specify a copy source header for copy requests.")
+	case at == ofObject && sub == "uploads" && r.Method == http.MethodGet:
+		return errInvalidRequest.saying("Key is not expected for the GET method ?uploads subresource")
+	case at == ofObject && sub == "versions" && r.Method == http.MethodGet:
+		return errInvalidRequest.saying("There is no such thing as the ?versions sub-resource for a key")
+	}
+	return errNotImplemented
 }

@@ -2,6 +2,9 @@ package proxy
 
 import (
 	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -81,6 +84,31 @@ func TestDeleteObjectsAuthorisesEachKey(t *testing.T) {
 	b.want(b.ask("POST", "/uploads?delete", body("acme/b")), 200, "")
 	if n := b.s3.count("deletes"); n != 2 {
 		t.Errorf("storage was asked %d times", n)
+	}
+}
+
+// Clients of a bucket with versions are told which were copied, and which of their deletes made a marker.
+func TestVersionsInAnswers(t *testing.T) {
+	b := played(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("x-amz-copy-source-version-id", "from")
+		w.Header().Set("x-amz-version-id", "to")
+		if r.Method == http.MethodPost {
+			fmt.Fprint(w, "<DeleteResult><Deleted><Key>a</Key><VersionId>v</VersionId><DeleteMarker>false</DeleteMarker></Deleted>"+
+				"<Deleted><Key>b</Key><DeleteMarker>true</DeleteMarker><DeleteMarkerVersionId>m</DeleteMarkerVersionId></Deleted><Deleted><Key>c</Key></Deleted></DeleteResult>")
+			return
+		}
+		fmt.Fprint(w, "<CopyObjectResult><ETag>e</ETag></CopyObjectResult>")
+	})
+	a := b.ask("PUT", "/uploads/copy", "", "x-amz-copy-source", "/uploads/x?versionId=from")
+	if a.status != 200 || a.header.Get("x-amz-copy-source-version-id") != "from" || a.header.Get("x-amz-version-id") != "to" {
+		t.Errorf("%d %v", a.status, a.header)
+	}
+	a = b.ask("POST", "/uploads?delete", "<Delete><Object><Key>a</Key><VersionId>v</VersionId></Object><Object><Key>b</Key></Object><Object><Key>c</Key></Object></Delete>")
+	want := "<Deleted><Key>a</Key><VersionId>v</VersionId><DeleteMarker>false</DeleteMarker></Deleted>" +
+		"<Deleted><Key>b</Key><DeleteMarker>true</DeleteMarker><DeleteMarkerVersionId>m</DeleteMarkerVersionId></Deleted><Deleted><Key>c</Key></Deleted>"
+	if a.status != 200 || !strings.Contains(a.body, want) {
+		t.Errorf("%d %s", a.status, a.body)
 	}
 }
 

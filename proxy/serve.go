@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -114,7 +115,7 @@ func (g *Gateway) operate(ctx context.Context, r *Request) (resp *Response, err 
 		}
 	}
 	resp, err = r.Operation.handle(g, ctx, r)
-	if err != nil && r.Bucket != "" {
+	if err != nil && r.Bucket != "" && r.Operation.Name != "CreateBucket" {
 		switch asError(err).Code {
 		case errNoSuchUpload.Code, errInvalidArgument.Code: // S3 looks for the bucket before it looks at what is asked of it
 			err = g.orNoSuchBucket(ctx, r, err)
@@ -209,12 +210,12 @@ func (g *Gateway) unparsed(c *fiber.Ctx, err error) error {
 	var fe *fiber.Error
 	switch {
 	case errors.As(err, &small):
-		refusal = errBadRequest.saying("The request head is too large.")
+		refusal = g.headTooLarge()
 	case errors.As(err, &fe) && fe.Code == fiber.StatusRequestEntityTooLarge:
 		g.tooLarge(c)
 		return nil
 	case errors.As(err, &fe) && fe.Code == fiber.StatusRequestHeaderFieldsTooLarge:
-		refusal = errBadRequest.saying("The request head is too large.")
+		refusal = g.headTooLarge()
 	case errors.As(err, &fe) && fe.Code == fiber.StatusMethodNotAllowed:
 		refusal = errMethodNotAllowed
 	}
@@ -222,6 +223,10 @@ func (g *Gateway) unparsed(c *fiber.Ctx, err error) error {
 	// fasthttp's words quote the head, where tokens and signatures are: they go no further.
 	g.write(c, r, g.exit(g.base, r, nil, refusal))
 	return nil
+}
+
+func (g *Gateway) headTooLarge() *Error {
+	return errHeadTooLarge.with("MaxSizeAllowed", strconv.Itoa(g.HeaderBytes))
 }
 
 // tooLarge answers a body beyond XMLBytes. Its head is good, so whoever sent it can be told and named.

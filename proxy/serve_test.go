@@ -284,3 +284,11 @@ func TestMetadataNamesComeBackAsStorageHasThem(t *testing.T) {
 		}
 	}
 }
+
+func TestAHeadThatIsTooLarge(t *testing.T) {
+	b := newBench(t)
+	a := b.ask("GET", "/uploads", "", "x-amz-meta-a", strings.Repeat("a", 17<<10))
+	if a.status != 400 || a.code() != "RequestHeaderSectionTooLarge" || !strings.Contains(a.body, "<MaxSizeAllowed>16384<") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
