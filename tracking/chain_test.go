@@ -57,7 +57,7 @@ func faultsOf(chain []Batch) []*ChainError {
 	for i := range chain {
 		c.Add(&chain[i])
 	}
-	return c.Faults()
+	return c.End(true)
 }
 
 func TestTamperingIsNamed(t *testing.T) {
@@ -90,7 +90,11 @@ func TestTamperingIsNamed(t *testing.T) {
 		{"erased, then edited", edited(func(e *Event) { e.Erase(); e.Status++ }), event(FaultEdited)},
 		{"an event removed", func(c []Batch) []Batch { c[2].Events = slices.Delete(c[2].Events, 2, 3); return c }, event(FaultMissing)},
 		{"the last event removed", func(c []Batch) []Batch { c[2].Events = c[2].Events[:5]; return c }, []*ChainError{{"a", 2, "a-2-5", FaultMissing}}},
-		{"an event added", func(c []Batch) []Batch { c[2].Events = append(c[2].Events, c[2].Events[0]); return c }, []*ChainError{{"a", 2, "a-2-6", FaultEdited}}},
+		{"an event twice", func(c []Batch) []Batch { c[2].Events = append(c[2].Events, c[2].Events[2]); return c }, event(FaultReordered)},
+		{"an event added", func(c []Batch) []Batch {
+			c[2].Events = append(c[2].Events, Event{ID: "a-2-6"})
+			return c
+		}, []*ChainError{{"a", 2, "a-2-6", FaultEdited}}},
 		{"all events removed", func(c []Batch) []Batch { c[2].Events = nil; return c }, []*ChainError{{"a", 2, "a-2-0", FaultMissing}}},
 		{"events swapped", func(c []Batch) []Batch {
 			e := c[2].Events
@@ -129,7 +133,7 @@ func TestTamperingIsNamed(t *testing.T) {
 		c := Checker{Keys: map[int][]byte{1: []byte("another")}}
 		chain := sealedChain()
 		c.Add(&chain[0])
-		if got, want := c.Faults(), batch("a", 1, FaultEdited); !reflect.DeepEqual(got, want) {
+		if got, want := c.End(true), batch("a", 1, FaultEdited); !reflect.DeepEqual(got, want) {
 			t.Fatalf("faults %v, want %v", got, want)
 		}
 	})
@@ -187,11 +191,11 @@ func TestAnErasedEventKeepsItsPlaceAndNothingPersonal(t *testing.T) {
 		{"recorded of another tenant", map[string]time.Time{"acme2": e.Time.Add(1)}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			check := Checker{Keys: map[int][]byte{1: chainKey}, Erased: c.erased}
+			check := Checker{Keys: map[int][]byte{1: chainKey}, Erasures: c.erased}
 			for i := range chain {
 				check.Add(&chain[i])
 			}
-			if got := check.Faults(); (got != nil) != c.faulty {
+			if got := check.End(true); (got != nil) != c.faulty {
 				t.Fatalf("faults %v", got)
 			}
 		})
@@ -261,9 +265,9 @@ func TestStoredBatchStillVerifies(t *testing.T) {
 	if err := json.Unmarshal([]byte(stored), &b); err != nil {
 		t.Fatal(err)
 	}
-	check := Checker{Keys: map[int][]byte{1: chainKey}, Erased: map[string]time.Time{"acme": b.Time.Add(1)}}
+	check := Checker{Keys: map[int][]byte{1: chainKey}, Erasures: map[string]time.Time{"acme": b.Time.Add(1)}}
 	check.Add(&b)
-	if faults := check.Faults(); faults != nil {
+	if faults := check.End(true); faults != nil {
 		t.Error(faults)
 	}
 }

@@ -39,6 +39,20 @@ func (w *Writer) append(b *Batch) error {
 	return w.c.Trail.AppendBatch(ctx, b)
 }
 
+// appendLate stores a batch that has waited: what was to be erased meanwhile is erased first. Its seal does not change.
+func (w *Writer) appendLate(b *Batch) error {
+	if w.c.Erasures != nil {
+		ctx, cancel := context.WithTimeout(w.ctx, w.c.Timeout)
+		until, err := w.c.Erasures(ctx)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("read what is to be erased: %w", err)
+		}
+		b.Erase(until)
+	}
+	return w.append(b)
+}
+
 // stall is the time since when the spool's oldest batch has not been taken.
 type stall struct{ since, complaint time.Time }
 
@@ -96,7 +110,7 @@ func (w *Writer) drainFirst() error {
 	if err != nil || b == nil {
 		return err
 	}
-	if err := w.append(b); err != nil {
+	if err := w.appendLate(b); err != nil {
 		return fmt.Errorf("store batch %d of writer %s: %w", b.Seq, b.Writer, err)
 	}
 	return w.spool.removeFirst()

@@ -113,7 +113,7 @@ func (w *Writer) store(g *group) {
 	b := w.batch(g)
 	seal(b, w.c.ChainKey)
 	w.prev = b.MAC
-	if err := w.put(b); err != nil {
+	if err := w.put(b, w.append); err != nil {
 		w.stuck = b
 		w.c.Log.Error("audit events can be stored nowhere; requests are refused until they can", "error", err)
 		g.release(fmt.Errorf("record event: %w: %w", ErrUnavailable, err))
@@ -149,7 +149,7 @@ func (w *Writer) unstick() bool {
 	for {
 		refusal := fmt.Errorf("record event: %w: earlier events wait to be stored", ErrUnavailable)
 		closing := w.refuse(refusal, pause.next())
-		err := w.put(w.stuck)
+		err := w.put(w.stuck, w.appendLate)
 		if err == nil {
 			w.queued.Add(-int64(len(w.stuck.Events)))
 			w.stuck = nil
@@ -182,10 +182,10 @@ func (w *Writer) refuse(err error, pause time.Duration) bool {
 
 // put stores b in the trail or, if that fails or older batches wait there, in the spool. Any failure of the trail counts: an
 // audit trail that refuses a batch must not lose it.
-func (w *Writer) put(b *Batch) error {
+func (w *Writer) put(b *Batch, store func(*Batch) error) error {
 	var away error
 	if w.spool.len() == 0 {
-		if away = w.append(b); away == nil {
+		if away = store(b); away == nil {
 			return nil
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -162,12 +161,4 @@ func macOf(b *Batch, key []byte) []byte {
 
 func instant(f fields, t time.Time) fields {
 	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(f, uint64(t.Unix())), uint32(t.Nanosecond()))
-}
-
-// eventID names an event by its place.
-func eventID(writer string, seq int64, index int) string {
-	id := make([]byte, 0, len(writer)+24)
-	id = append(append(id, writer...), '-')
-	id = append(strconv.AppendInt(id, seq, 10), '-')
-	return string(strconv.AppendInt(id, int64(index), 10))
 }

@@ -205,6 +205,7 @@ type Batch struct {
 	Hashes     []byte    `json:"hashes" bson:"hashes"` // of the events, 32 bytes each
 	MAC        []byte    `json:"mac" bson:"mac"`       // of all above
 	Events     []Event   `json:"events" bson:"events"`
+	Cut        *Cut      `json:"cut,omitempty" bson:"cut,omitempty"` // set once retention has taken the events
 }
 
 // EventQuery selects events, oldest first. Zero fields select everything.
@@ -289,6 +290,7 @@ type Store interface {
 	Uploads
 	Unfinished
 	Trail
+	Archive
 	Tokens
 	Spendings
 	// Ping answers nil if a read and a write can be expected to work now.

@@ -16,13 +16,14 @@ const noteQueue = 4096
 // WriterConfig of a Writer.
 type WriterConfig struct {
 	Trail      Trail
-	ChainKey   []byte        // of the batches' MACs
-	KeyVersion int           // of the master key that it is derived from
-	Gateway    string        // host name, into every event
-	SpoolDir   string        // where batches wait while Trail is away; "" : no spool, Record fails instead
-	SpoolMax   int64         // bytes of JSON; full: Record fails with ErrUnavailable
-	Window     time.Duration // how long a batch waits for company at most [2ms]
-	Timeout    time.Duration // of one AppendBatch [2s]
+	ChainKey   []byte                                              // of the batches' MACs
+	KeyVersion int                                                 // of the master key that it is derived from
+	Erasures   func(context.Context) (map[string]time.Time, error) // Auditor.Erasures: honoured by batches that waited; nil: there are none
+	Gateway    string                                              // host name, into every event
+	SpoolDir   string                                              // where batches wait while Trail is away; "" : no spool, Record fails instead
+	SpoolMax   int64                                               // bytes of JSON; full: Record fails with ErrUnavailable
+	Window     time.Duration                                       // how long a batch waits for company at most [2ms]
+	Timeout    time.Duration                                       // of one AppendBatch [2s]
 	Log        *slog.Logger
 	Now        func() time.Time
 }

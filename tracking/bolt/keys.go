@@ -36,6 +36,7 @@ type cursorKind byte
 const (
 	uploadCursor cursorKind = 'u'
 	eventCursor  cursorKind = 'e'
+	chainCursor  cursorKind = 'c'
 )
 
 // cursor wraps the index key that a page ended at. Its checksum catches a cut or mistyped one; it is no protection and

@@ -14,6 +14,7 @@
 //	batches_by_seq     writer, seq                -> time, writer, seq
 //	batches_by_upload  upload id, time, writer, seq
 //	batches_by_tenant  tenant, time, writer, seq
+//	erasures           tenant                     -> Erasure
 //	tokens             id                         -> Token
 //	tokens_by_tenant   tenant, created, id        -> id
 //	revocations        kind, token id or tenant   -> Revocation
@@ -49,6 +50,7 @@ var (
 	batchesBySeq    = []byte("batches_by_seq")
 	batchesByUpload = []byte("batches_by_upload")
 	batchesByTenant = []byte("batches_by_tenant")
+	erasures        = []byte("erasures")
 	tokens          = []byte("tokens")
 	tokensByTenant  = []byte("tokens_by_tenant")
 	revocations     = []byte("revocations")
@@ -81,7 +83,7 @@ func Open(c Config) (*Store, error) {
 		c.Now = time.Now
 	}
 	db, err := boltfile.Open(filepath.Join(c.Dir, FileName), boltfile.Schema{Version: schemaVersion, Migrate: migrate}, uploads, uploadsByID, uploadsByTime,
-		uploadsByTenant, uploadsOpen, uploadsDue, intents, intentsByKey, batches, batchesBySeq, batchesByUpload, batchesByTenant, tokens, tokensByTenant, revocations, spendings)
+		uploadsByTenant, uploadsOpen, uploadsDue, intents, intentsByKey, batches, batchesBySeq, batchesByUpload, batchesByTenant, erasures, tokens, tokensByTenant, revocations, spendings)
 	if err != nil {
 		return nil, err
 	}

@@ -1,10 +1,11 @@
 // Package mongo keeps the records and the audit trail in MongoDB.
 //
-// Six collections:
+// Seven collections:
 //
 //   - uploads: one document per upload record; _id is the Record.
 //   - batches: one document per sealed batch, so that a batch is stored whole or not at all; _id is "writer-seq", the seq in 20
 //     digits, so that it sorts a writer's batches.
+//   - erasures: one document per tenant whose personal fields are to be gone; _id is the tenant.
 //   - tokens: one document per token issued; _id is its id.
 //   - revocations: one document per revoked token or tenant; a TTL index removes the expired ones.
 //   - spendings: one document per tenant and period; _id is "tenant/period".
@@ -55,6 +56,7 @@ type Store struct {
 	client      *driver.Client
 	uploads     *driver.Collection
 	batches     *driver.Collection
+	erasures    *driver.Collection
 	tokens      *driver.Collection
 	revocations *driver.Collection
 	spendings   *driver.Collection
@@ -97,6 +99,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		client:      client,
 		uploads:     db.Collection("uploads"),
 		batches:     db.Collection("batches"),
+		erasures:    db.Collection("erasures"),
 		tokens:      db.Collection("tokens"),
 		revocations: db.Collection("revocations"),
 		spendings:   db.Collection("spendings"),

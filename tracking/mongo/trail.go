@@ -43,6 +43,9 @@ type eventCursor struct {
 
 func (c *eventCursor) complete() bool { return c.Writer != "" }
 
+// oldest is the order of the lists of events.
+var oldest = bson.D{{Key: "time", Value: 1}, {Key: "writer", Value: 1}, {Key: "seq", Value: 1}}
+
 // Events implements tracking.Trail, ordered by (Time, Writer, Seq) and the place in the batch.
 func (s *Store) Events(ctx context.Context, q tracking.EventQuery) ([]tracking.Event, string, error) {
 	ctx, cancel := s.bounded(ctx)
@@ -53,7 +56,6 @@ func (s *Store) Events(ctx context.Context, q tracking.EventQuery) ([]tracking.E
 			return nil, "", err
 		}
 	}
-	oldest := bson.D{{Key: "time", Value: 1}, {Key: "writer", Value: 1}, {Key: "seq", Value: 1}}
 	found, err := s.batches.Find(ctx, batchFilter(q, from), options.Find().SetSort(oldest))
 	if err != nil {
 		return nil, "", failed("read events", err)

@@ -21,6 +21,7 @@ func Store(t *testing.T, open func(t *testing.T) tracking.Store) {
 	t.Run("OpenUploads", func(t *testing.T) { openUploads(t, open) })
 	t.Run("Unfinished", func(t *testing.T) { unfinished(t, open) })
 	t.Run("Trail", func(t *testing.T) { trail(t, open) })
+	t.Run("Archive", func(t *testing.T) { archive(t, open) })
 	t.Run("Tokens", func(t *testing.T) { tokens(t, open) })
 	t.Run("Spendings", func(t *testing.T) { spendings(t, open) })
 	t.Run("a cancelled context is ErrUnavailable and changes nothing", func(t *testing.T) { cancelled(t, open(t)) })
