@@ -145,16 +145,16 @@ func (g *Gateway) urlLife(r *Request) time.Duration {
 }
 
 // replayedHeaders are the headers that a client which follows a redirect sends to storage again, and that the URL must therefore sign: some
-// servers refuse an x-amz-* header that is not signed. Not signable: what a presigned request cannot carry.
+// servers refuse an x-amz-* header that is not signed, and a client that sends no more than what is signed must not lose the object's
+// Content-Type or an If-None-Match on the way. Not signable: what a presigned request cannot carry.
 func replayedHeaders(r *Request) (headers []sigv4.Header, signable bool) {
 	for _, h := range r.Head.Headers {
 		switch {
 		case h.Name == "x-amz-content-sha256" && h.Value != sigv4.UnsignedPayload:
 			return nil, false // presigned requests are taken with UNSIGNED-PAYLOAD only
-		case !strings.HasPrefix(h.Name, "x-amz-") && h.Name != "content-md5":
-		case h.Name == "x-amz-content-sha256" || h.Name == "x-amz-date" || listed(forwarded, h.Name):
+		case h.Name == "x-amz-content-sha256" || h.Name == "x-amz-date" || h.Name == "x-amz-user-agent" || listed(forwarded, h.Name):
 			headers = append(headers, h)
-		default:
+		case strings.HasPrefix(h.Name, "x-amz-"):
 			return nil, false
 		}
 	}

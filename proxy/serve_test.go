@@ -70,7 +70,7 @@ func TestRedirect(t *testing.T) {
 	b := newBench(t)
 	id := b.create(key)
 	a := b.ask("PUT", "/uploads/"+key+"?partNumber=7&uploadId="+id, "hello", "x-partway-transfer", "redirect",
-		"x-amz-checksum-crc32", "NhCmhg==")
+		"x-amz-checksum-crc32", "NhCmhg==", "Content-Type", "text/plain", "If-None-Match", "*", "x-amz-user-agent", "sdk", "User-Agent", "sdk")
 	if a.status != 307 || a.header.Get("Cache-Control") != "no-store" || a.header.Get("X-Partway-Transfer") != "redirect;reason=client-asked" {
 		t.Fatalf("%d %v", a.status, a.header)
 	}
@@ -82,7 +82,7 @@ func TestRedirect(t *testing.T) {
 		t.Fatalf("Location %s", a.header.Get("Location"))
 	}
 	q := u.Query()
-	if q.Get("X-Amz-SignedHeaders") != "content-length;host;x-amz-checksum-crc32" || q.Get("partNumber") != "7" || q.Get("uploadId") != "storage-upload-1" {
+	if q.Get("X-Amz-SignedHeaders") != "content-length;content-type;host;if-none-match;x-amz-checksum-crc32;x-amz-user-agent" || q.Get("partNumber") != "7" || q.Get("uploadId") != "storage-upload-1" {
 		t.Errorf("query %v", q)
 	}
 	if b.s3.count("part") != 0 {
