@@ -12,7 +12,7 @@ export PATH := $(DEPS)/bin:$(PATH)
 # Tools built on the Go SDK refuse plain http endpoints while a CA bundle is configured; tests that want a CA name it themselves.
 unexport AWS_CA_BUNDLE
 
-.PHONY: build deps test unit e2e soak e2e-clients compatibility lint bench fuzz mutate image clean
+.PHONY: build deps test unit shims e2e soak e2e-clients compatibility lint bench fuzz mutate image clean
 
 build: ## bin/partway, static
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/partway ./cmd/partway
@@ -22,9 +22,14 @@ deps: ## what the tests need; quick when it is there
 
 test: deps unit e2e ## everything, with the servers
 
-unit: ## our packages, against Redis and MongoDB-compatible servers too
+unit: shims ## our packages, against Redis and MongoDB-compatible servers too
 	$(GO) vet -tags servers ./...
 	$(GO) test -race -tags servers ./...
+
+shims: ## the rules of the clients' shims; e2e drives them
+	cd clients/go && $(GO) vet ./... && $(GO) test -race ./...
+	cd clients/python && python3 -B -m unittest discover -s tests -t .
+	cd clients/js && node --test test/
 
 e2e: ## the built binary, driven by real clients against real servers
 	cd e2e && $(GO) vet ./... && $(GO) test -race -timeout 20m ./...
@@ -44,6 +49,7 @@ compatibility: ## docs/compatibility.md, from what e2e-clients finds
 lint: $(LINT) ## style and import rules
 	$(LINT) run ./...
 	cd e2e && $(LINT) run --config ../.golangci.yml ./...
+	cd clients/go && $(LINT) run --config ../../.golangci.yml ./...
 
 $(LINT):
 	GOBIN=$(DEPS)/bin $(GO) install $(LINT_AT)

@@ -19,6 +19,7 @@ missing=()
 for program in s3cmd rclone restic; do
   command -v "$program" >/dev/null || missing+=("$program")
 done
+[ -x /usr/bin/aws ] || missing+=(awscli) # version 2, for the plugin; version 1 is in .deps/venv
 command -v npm >/dev/null || missing+=(nodejs npm)
 if [ ${#missing[@]} -gt 0 ]; then
   say "apt-get install ${missing[*]}"

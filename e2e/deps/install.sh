@@ -8,7 +8,7 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 deps=$top/.deps
 versitygw=v1.8.0
 minio=v0.0.0-20260212201848-7aac2a2c5b7c # its last commit
-pip_packages=(awscli==1.45.11 boto3==1.43.11)
+pip_packages=(awscli==1.45.11 boto3==1.43.11 setuptools==80.9.0)
 npm_packages=(@aws-sdk/client-s3@3.928.0) # the last line that runs on Node 18
 
 say() { printf 'deps: %s\n' "$*"; }

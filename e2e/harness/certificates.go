@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"testing"
 	"time"
 )
 
@@ -60,4 +61,14 @@ func trusting(ca string) (*tls.Config, error) {
 		return nil, fmt.Errorf("%s: no certificate", ca)
 	}
 	return &tls.Config{RootCAs: pool}, nil
+}
+
+// Server is the configuration of a server with these certificates.
+func (c *Certificates) Server(t testing.TB) *tls.Config {
+	t.Helper()
+	pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}}
 }

@@ -47,4 +47,7 @@ require (
 	golang.org/x/sys v0.48.0 // indirect
 	golang.org/x/text v0.42.0 // indirect
 	gopkg.in/ini.v1 v1.67.3 // indirect
+	partway/clients/go v0.0.0
 )
+
+replace partway/clients/go => ../../../clients/go
