@@ -24,6 +24,7 @@ test: deps unit e2e ## everything, with the servers
 
 unit: shims ## our packages, against Redis and MongoDB-compatible servers too
 	$(GO) vet -tags servers ./...
+	$(GO) vet -tags failpoints ./cmd/partway
 	$(GO) test -race -tags servers ./...
 
 shims: ## the rules of the clients' shims; e2e drives them

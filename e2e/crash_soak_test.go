@@ -16,7 +16,8 @@ var writes = []struct {
 	times int
 }{
 	{"InsertUpload", 5}, {"Upload", 11}, {"SwapUpload.open", 5}, {"SwapUpload.completing", 4}, {"SwapUpload.completed", 4},
-	{"SwapUpload.aborting", 1}, {"SwapUpload.aborted", 1}, {"AppendBatch", 12}, {"Reserve", 6},
+	{"SwapUpload.aborting", 1}, {"SwapUpload.aborted", 1}, {"AppendBatch", 12}, {"Reserve", 6}, {"Land", 5},
+	{"Charge", 6}, {"Settle", 5},
 	{"PutState.open", 5}, {"PutState.completing", 4}, {"PutState.completed", 4},
 	{"storage.CreateMultipartUpload", 5}, {"storage.UploadPart", 6}, {"storage.ListParts", 4}, {"storage.CompleteMultipartUpload", 4},
 	{"storage.AbortMultipartUpload", 1}, {"storage.PutObject", 2},

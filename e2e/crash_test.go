@@ -43,7 +43,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 			{Step: "SwapUpload.open", Nth: 2, Fault: after},
 			{Step: "SwapUpload.completing", Nth: 1, Fault: after},
 			{Step: "SwapUpload.completed", Nth: 1, Fault: before},
-			{Step: "SwapUpload.completed", Nth: 2, Fault: after},
+			{Step: "Settle", Nth: 2, Fault: before},
 			{Step: "SwapUpload.aborted", Nth: 1, Fault: before},
 			{Step: "AppendBatch", Nth: 1, Fault: before},
 			{Step: "AppendBatch", Nth: 3, Fault: after},
@@ -55,7 +55,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 			{Step: "SwapUpload.completed", Nth: 1, Fault: before},
 			{Step: "SwapUpload.aborting", Nth: 1, Fault: after},
 			{Step: "AppendBatch", Nth: 4, Fault: after},
-			{Step: "Reserve", Nth: 2, Fault: after},
+			{Step: "Charge", Nth: 2, Fault: after},
 			{Step: "storage.CreateMultipartUpload", Nth: 1, Fault: after},
 			{Step: "storage.UploadPart", Nth: 2, Fault: after},
 			{Step: "storage.CompleteMultipartUpload", Nth: 1, Fault: before},
@@ -88,7 +88,7 @@ func TestFailedAndFailedButPersisted(t *testing.T) {
 			s := crashing(t, mongo)
 			for _, step := range []string{
 				"InsertUpload", "Upload", "SwapUpload.open", "SwapUpload.completing", "SwapUpload.completed", "SwapUpload.aborting", "SwapUpload.aborted",
-				"AppendBatch", "Reserve", "PutState.open", "PutState.completed",
+				"AppendBatch", "Charge", "Settle", "Reserve", "Land", "PutState.open", "PutState.completed",
 				"storage.CreateMultipartUpload", "storage.UploadPart", "storage.ListParts", "storage.CompleteMultipartUpload",
 				"storage.AbortMultipartUpload", "storage.PutObject",
 			} {
@@ -114,7 +114,7 @@ func survives(t *testing.T, s *harness.Stack, points ...harness.Failpoint) {
 // It says how often the gateway ended, and whether the first failpoints were reached.
 func outlive(t *testing.T, s *harness.Stack, sequence ...[]harness.Failpoint) (crashes int, reached bool) {
 	t.Helper()
-	n := s.UncheckedTenant(t)
+	n := s.UncheckedTenant(t, func(scope *harness.Scope) { scope.MaxTenantBytes = 1 << 30 })
 	c := n.NewClient()
 	ctx := withTimeout(t, 90*time.Second)
 	if err := s.Arm(sequence[0]...); err != nil {

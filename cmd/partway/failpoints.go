@@ -145,6 +145,22 @@ func (s *failingStore) AppendBatch(ctx context.Context, b *tracking.Batch) error
 	return s.at.do("AppendBatch", func() error { return s.Store.AppendBatch(ctx, b) })
 }
 
+func (s *failingStore) Charge(ctx context.Context, c tracking.Charge, p tracking.Pending, limit int64) (total *tracking.Spending, err error) {
+	err = s.at.do("Charge", func() error {
+		total, err = s.Store.Charge(ctx, c, p, limit)
+		return err
+	})
+	return total, err
+}
+
+func (s *failingStore) Settle(ctx context.Context, c tracking.Charge) error {
+	return s.at.do("Settle", func() error { return s.Store.Settle(ctx, c) })
+}
+
+func (s *failingStore) Refund(ctx context.Context, c tracking.Charge) error {
+	return s.at.do("Refund", func() error { return s.Store.Refund(ctx, c) })
+}
+
 type failingSessions struct {
 	tracking.Sessions
 	at *failpoints
@@ -154,10 +170,14 @@ func (s *failingSessions) PutState(ctx context.Context, id string, state trackin
 	return s.at.do("PutState."+string(state), func() error { return s.Sessions.PutState(ctx, id, state, until) })
 }
 
-func (s *failingSessions) Reserve(ctx context.Context, id string, p tracking.Part, maxBytes int64, until time.Time) (sum int64, err error) {
+func (s *failingSessions) Reserve(ctx context.Context, id string, parts []tracking.Part, maxBytes int64, until time.Time) (sum int64, err error) {
 	err = s.at.do("Reserve", func() error {
-		sum, err = s.Sessions.Reserve(ctx, id, p, maxBytes, until)
+		sum, err = s.Sessions.Reserve(ctx, id, parts, maxBytes, until)
 		return err
 	})
 	return sum, err
+}
+
+func (s *failingSessions) Land(ctx context.Context, id string, parts []tracking.Part, until time.Time) error {
+	return s.at.do("Land", func() error { return s.Sessions.Land(ctx, id, parts, until) })
 }

@@ -98,6 +98,15 @@ func (g *Gateway) Uploads(ctx context.Context, tenant string) ([]Upload, error) 
 	return pages[Upload](ctx, g, "/_partway/uploads", tenant)
 }
 
+// Spent is what a tenant uploaded in the current period.
+func (g *Gateway) Spent(ctx context.Context, tenant string) (int64, error) {
+	var usage struct {
+		Bytes int64 `json:"bytes"`
+	}
+	err := g.call(ctx, http.MethodGet, "/_partway/usage?tenant="+url.QueryEscape(tenant), nil, &usage)
+	return usage.Bytes, err
+}
+
 func pages[T any](ctx context.Context, g *Gateway, path, tenant string) ([]T, error) {
 	var all []T
 	q := url.Values{"tenant": {tenant}}

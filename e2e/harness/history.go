@@ -41,10 +41,32 @@ func (c *Client) Violations(ctx context.Context) ([]string, error) {
 	records, err1 := n.Gateway.Uploads(ctx, n.Name)
 	events, err2 := n.Gateway.Events(ctx, n.Name)
 	have, err3 := n.stored(ctx, n.Prefix)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	spent, err4 := n.Gateway.Spent(ctx, n.Name)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return nil, err
 	}
-	return violations(c.History(), records, events, have), nil
+	asked := c.History()
+	return append(violations(asked, records, events, have), overspent(asked, spent)...), nil
+}
+
+// overspent holds the tenant's total to what it was told that it had stored. More may have been charged than that, never less. Only of tenants
+// with a limit: others are charged nothing.
+func overspent(asked []Asked, spent int64) []string {
+	var stored int64
+	counted := map[string]bool{}
+	for _, a := range asked {
+		if !a.Acknowledged() || a.Operation == "CompleteMultipartUpload" && counted[a.UploadID] {
+			continue
+		}
+		if a.Operation == "CompleteMultipartUpload" || a.Operation == "PutObject" {
+			counted[a.UploadID] = true
+			stored += a.Size
+		}
+	}
+	if spent < stored {
+		return []string{fmt.Sprintf("%d bytes were stored and %d counted", stored, spent)}
+	}
+	return nil
 }
 
 // told is what a client may rely on about one key.

@@ -110,6 +110,24 @@ func TestViolationsAreFound(t *testing.T) {
 	}
 }
 
+func TestBytesThatNobodyCountedAreFound(t *testing.T) {
+	asked := []Asked{
+		{Operation: "CompleteMultipartUpload", UploadID: "u1", Size: 10}, // without an answer
+		{Operation: "CompleteMultipartUpload", UploadID: "u1", Size: 10, Status: 200},
+		{Operation: "CompleteMultipartUpload", UploadID: "u1", Size: 10, Status: 200}, // the same again
+		{Operation: "PutObject", Size: 5, Status: 200},
+		{Operation: "PutObject", Size: 5, Status: 200}, // another object
+		{Operation: "PutObject", Size: 5, Status: 503},
+		{Operation: "UploadPart", Size: 9, Status: 200},
+	}
+	if found := overspent(asked, 20); found != nil {
+		t.Errorf("20 bytes: %v", found)
+	}
+	if overspent(asked, 19) == nil {
+		t.Error("19 bytes were let pass")
+	}
+}
+
 func TestChainGapsAreFound(t *testing.T) {
 	for _, c := range []struct{ name, ids, want string }{
 		{"whole", "a-1-0 a-1-1 b-1-0 a-2-0 b-2-0", ""},
