@@ -122,7 +122,7 @@ func TestATenantIsHeldToItsTotal(t *testing.T) {
 	b.want(b.ask("POST", "/uploads/acme/e?uploads", ""), 400, "EntityTooLarge")
 	b.want(b.put("acme/e", "x"), 400, "EntityTooLarge")
 	b.want(b.put("acme/e", ""), 200, "")
-	b.want(b.put("acme/e", "x", "Authorization", "Bearer "+b.operator()), 200, "")
+	b.want(b.put("acme/e", "more", "Authorization", "Bearer "+b.operator()), 200, "")
 	b.wantTotal(12, 0)
 }
 
