@@ -30,8 +30,15 @@ type companionRoute struct {
 var companionRoutes = []companionRoute{
 	{"POST", "multipart", (*Gateway).companionCreate},
 	{"GET", "multipart/{id}", (*Gateway).companionList},
+	{"GET", "multipart/{id}/batch", (*Gateway).companionBatch},
+	{"GET", "multipart/{id}/{part}", (*Gateway).companionPart},
 	{"POST", "multipart/{id}/complete", (*Gateway).companionComplete},
 	{"DELETE", "multipart/{id}", (*Gateway).companionAbort},
+	{"GET", "params", (*Gateway).companionParams},
+	{"POST", "start-upload", (*Gateway).tutorialStart},
+	{"POST", "get-signed-url", (*Gateway).tutorialURL},
+	{"POST", "upload-part", (*Gateway).tutorialPart},
+	{"POST", "complete-upload", (*Gateway).tutorialComplete},
 }
 
 // companion finds the row of a call.

@@ -30,6 +30,8 @@ type signRequest struct {
 	UploadID string     `json:"upload_id"`
 	Parts    []signPart `json:"parts"`
 	DryRun   bool       `json:"dry_run"` // which road, and why: nothing is signed or reserved
+
+	anyLength bool // an object may be put without its length being declared, if no limit counts it
 }
 
 type signPart struct {
@@ -81,7 +83,7 @@ func (g *Gateway) apiSign(ctx context.Context, r *Request, _ string) (*Response,
 		}
 		return jsonReply(http.StatusOK, map[string]any{"requests": out}), nil
 	}
-	return g.sign(ctx, r, signed)
+	return g.sign(ctx, r, signed, func(out []signedRequest) any { return map[string]any{"requests": out} })
 }
 
 // speaksOf holds the request as a whole to the rules: which operation its parts are, on which key, and whether the token allows it.
@@ -167,7 +169,7 @@ func (g *Gateway) signing(r *Request, o *Operation, ask *signRequest, i int) (*s
 		s.b, err = g.backendOf(s.r.Bucket)
 	}
 	if err == nil && o.Name == "PutObject" {
-		err = s.putting()
+		err = s.putting(ask.anyLength && s.r.Scope.MaxPartBytes == 0 && s.r.Scope.MaxObjectBytes == 0 && g.tenantLimit(s.r) == 0)
 	}
 	return s, err
 }
@@ -205,8 +207,8 @@ func (g *Gateway) signingPart(s *signing, ask *signRequest, number int) error {
 }
 
 // putting completes a PutObject. What the scope demands of it is signed, so that storage does too.
-func (s *signing) putting() error {
-	if s.r.Head.Length < 0 { // nobody would look at its length later
+func (s *signing) putting(anyLength bool) error {
+	if s.r.Head.Length < 0 && !anyLength { // nobody would look at its length later
 		return errMissingLength
 	}
 	if limit := s.r.Scope.MaxObjectBytes; limit > 0 && s.r.Head.Length > limit {
@@ -261,8 +263,8 @@ func (g *Gateway) foretell(ctx context.Context, s *signing) (foretold, error) {
 	return foretold{PartNumber: s.line.Number, Method: s.r.Method, Road: road, Reason: reason}, err
 }
 
-// sign signs all, reserves all, and records one grant for each.
-func (g *Gateway) sign(ctx context.Context, r *Request, signed []*signing) (*Response, error) {
+// sign signs all, reserves all, and records one grant for each. body is what the answer says of them.
+func (g *Gateway) sign(ctx context.Context, r *Request, signed []*signing, body func([]signedRequest) any) (*Response, error) {
 	out := make([]signedRequest, len(signed))
 	lines := make([]tracking.Part, len(signed))
 	events := make([]tracking.Event, len(signed))
@@ -285,7 +287,7 @@ func (g *Gateway) sign(ctx context.Context, r *Request, signed []*signing) (*Res
 		g.metrics.decision(RoadSign, events[i].Reason)
 	}
 	r.Event.Road, r.Event.Reason = string(RoadSign), events[0].Reason
-	resp := jsonReply(http.StatusOK, map[string]any{"requests": out})
+	resp := jsonReply(http.StatusOK, body(out))
 	resp.Headers = append(resp.Headers, sigv4.Header{Name: "cache-control", Value: "no-store"})
 	resp.Outcome, resp.events = outcomeGranted, events
 	return resp, nil
