@@ -12,15 +12,18 @@ export PATH := $(DEPS)/bin:$(PATH)
 # Tools built on the Go SDK refuse plain http endpoints while a CA bundle is configured; tests that want a CA name it themselves.
 unexport AWS_CA_BUNDLE
 
-.PHONY: build deps test unit shims e2e soak e2e-clients compatibility lint bench fuzz mutate image clean
+.PHONY: build web deps test unit shims e2e soak e2e-clients compatibility lint bench fuzz mutate image clean
 
 build: ## bin/partway, static
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/partway ./cmd/partway
 
+web: ## web/dist: the pages, which `make build` then puts into the binary; needs Node 20
+	@e2e/deps/web.sh
+
 deps: ## what the tests need; quick when it is there
 	@e2e/deps/install.sh
 
-test: deps unit e2e ## everything, with the servers
+test: deps web unit e2e ## everything, with the servers
 
 unit: shims ## our packages, against Redis and MongoDB-compatible servers too
 	$(GO) vet -tags servers ./...
@@ -64,7 +67,7 @@ fuzz: ## every fuzz target for FUZZ
 mutate: deps ## every patch in mutations/ must turn its test red
 	@mutations/run.sh
 
-image: ## Dockerfile's context: dist/ with a static binary, the CA certificates and an empty data directory
+image: web ## Dockerfile's context: dist/ with a static binary, the CA certificates and an empty data directory
 	mkdir -p dist/data
 	CGO_ENABLED=0 $(GO) build -tags nodemo -trimpath -ldflags '-s -w' -o dist/partway ./cmd/partway
 	cp /etc/ssl/certs/ca-certificates.crt dist/ca-certificates.crt

@@ -144,6 +144,11 @@ func (g *Gateway) openRoute(r *Request) func(context.Context) (*Response, error)
 		return func(context.Context) (*Response, error) {
 			return &Response{Status: http.StatusOK, Headers: headers(jsonType), Body: g.JWKS}, nil
 		}
+	case "web.json":
+		return g.webConfig
+	}
+	if page, ok := g.page(strings.TrimPrefix(r.Path, apiPrefix)); ok {
+		return func(context.Context) (*Response, error) { return page, nil }
 	}
 	return nil
 }

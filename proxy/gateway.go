@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -21,7 +22,7 @@ import (
 	"partway/tracking"
 )
 
-// Config of a Gateway. Every field must be set, but Domains, TrustedProxies, CORSOrigins, JWKS, Buckets, Rates, Quota, SweepEvery and Probes.
+// Config of a Gateway. Every field must be set, but Domains, TrustedProxies, CORSOrigins, JWKS, Pages, SignIn, Buckets, Rates, Quota and Probes.
 type Config struct {
 	Region  string
 	Domains []string // virtual-host style: BUCKET.DOMAIN
@@ -33,6 +34,9 @@ type Config struct {
 	Issuer   *auth.Issuer
 	Sealer   *auth.Sealer
 	JWKS     []byte // JSON served at /_partway/jwks.json
+
+	Pages  fs.FS  // served at /_partway/: index.html, console.html and their assets; nil for none
+	SignIn SignIn // of people, at the pages
 
 	Backends       []*storage.Backend
 	Buckets        map[string]string // bucket -> backend name
@@ -47,7 +51,6 @@ type Config struct {
 	DefaultRoad Road          // RoadRelay or RoadRedirect
 	URLTTL      time.Duration // life of a presigned URL, <= 5 min
 	MaxAge      time.Duration // life of an upload
-	SweepEvery  time.Duration // 0: never
 	XMLBytes    int           // largest XML or JSON body
 	HeaderBytes int           // largest request head
 
@@ -68,7 +71,6 @@ type Gateway struct {
 	spent    spent
 	turns    turns         // of the Completes
 	patience time.Duration // how long a Complete may take before its answer begins; changed by tests alone
-	hidden   time.Duration // hiddenTime; changed by tests alone
 
 	base   context.Context // of everything that may outlive its client; ends with Shutdown
 	cancel context.CancelCauseFunc
@@ -83,7 +85,7 @@ type Gateway struct {
 	mu       sync.Mutex
 	listener *relay.Listener // nil until Serve
 	stopped  bool            // Shutdown was called
-	running  sync.WaitGroup  // Completes that go on without their client, the writer of refusals, and the sweep
+	running  sync.WaitGroup  // Completes that go on without their client, and the writer of refusals
 }
 
 // lastWords is how long transfers that were cut may take to end.
@@ -93,7 +95,7 @@ var errShutdown = errors.New("the gateway is shutting down")
 
 // New checks the config.
 func New(c Config) (*Gateway, error) {
-	g := &Gateway{Config: c, backends: map[string]*storage.Backend{}, refusals: newRefusals(), turns: turns{busy: map[string]chan struct{}{}}, patience: completePatience, hidden: hiddenTime}
+	g := &Gateway{Config: c, backends: map[string]*storage.Backend{}, refusals: newRefusals(), turns: turns{busy: map[string]chan struct{}{}}, patience: completePatience}
 	for _, b := range c.Backends {
 		g.backends[b.Name()] = b
 	}
@@ -154,9 +156,6 @@ func (g *Gateway) Serve(l net.Listener) error {
 	g.listener = listener
 	writer := g.Writer
 	g.running.Go(func() { g.refusals.run(g.base, writer) })
-	if g.SweepEvery > 0 {
-		g.running.Go(func() { g.sweepEvery(g.base, g.SweepEvery) })
-	}
 	g.mu.Unlock()
 	if err := g.app.Listener(listener); g.base.Err() == nil && !errors.Is(err, net.ErrClosed) {
 		return err

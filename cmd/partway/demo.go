@@ -92,6 +92,9 @@ func runDemo(parent context.Context, out io.Writer, f *demoFlags) (err error) {
 		return err
 	}
 	session, err := s.demoSession(ctx, f, objects)
+	if err == nil {
+		err = objects.letPagesSend(ctx, demoBucket, "http://"+s.listener.Addr().String(), session.Endpoint)
+	}
 	if err != nil {
 		return errors.Join(err, s.closers.close())
 	}

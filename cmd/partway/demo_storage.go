@@ -119,6 +119,16 @@ func (s *demoStorage) awaitBucket(ctx context.Context, bucket string) error {
 	}
 }
 
+// letPagesSend lets the gateway's own pages send parts to the bucket.
+func (s *demoStorage) letPagesSend(ctx context.Context, bucket string, origins ...string) error {
+	backend, err := newBackend(&s.Backend)
+	if err != nil {
+		return err
+	}
+	defer backend.Close()
+	return backend.PutCORS(ctx, bucket, origins)
+}
+
 // Close tells the child to end, waits for it, and kills it when it does not.
 func (s *demoStorage) Close() error {
 	s.stdin.Close()

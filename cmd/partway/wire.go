@@ -24,6 +24,7 @@ import (
 	"partway/tracking/memory"
 	"partway/tracking/mongo"
 	"partway/tracking/redis"
+	"partway/web"
 )
 
 // spoolMax bounds the audit events that wait on disk while MongoDB is away: about half a million.
@@ -73,6 +74,10 @@ func (s *server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	pages, built := web.Pages()
+	if !built {
+		s.log.Info("built without its pages", "hint", "make web build")
+	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.gateway, err = proxy.New(proxy.Config{
@@ -87,6 +92,9 @@ func (s *server) open(ctx context.Context) error {
 		Sealer:   s.authority.sealer,
 		JWKS:     s.authority.jwks,
 
+		Pages:  pages,
+		SignIn: proxy.SignIn(c.Web.SignIn),
+
 		Backends:       backends,
 		Buckets:        c.Storage.Buckets,
 		DefaultBackend: c.Storage.Default,
@@ -100,7 +108,6 @@ func (s *server) open(ctx context.Context) error {
 		DefaultRoad: proxy.Road(c.Transfer.Default),
 		URLTTL:      time.Duration(c.Transfer.URLTTL),
 		MaxAge:      time.Duration(c.Uploads.MaxAge),
-		SweepEvery:  time.Duration(c.Sweep.Interval),
 		XMLBytes:    c.Limits.XMLBytes,
 		HeaderBytes: c.Limits.HeaderBytes,
 

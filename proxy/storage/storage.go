@@ -124,6 +124,14 @@ func (b *Backend) TakesAWSChunked() bool { return !b.config.NoAWSChunked }
 // Host is host[:port] of the endpoint, as redirects will show it (without a bucket label).
 func (b *Backend) Host() string { return b.host }
 
+// WebOrigin is where signed requests of a web page go, as a Content-Security-Policy writes it: in virtual-host style any bucket's host.
+func (b *Backend) WebOrigin() string {
+	if b.config.PathStyle {
+		return b.scheme + "://" + b.host
+	}
+	return b.scheme + "://*." + b.host
+}
+
 // Conns is where relayed requests go, whatever their bucket: virtual-host style changes the Host header, not the address.
 func (b *Backend) Conns(string) *relay.Storage { return b.conns }
 

@@ -22,6 +22,7 @@ type Config struct {
 	DataDir  string   `yaml:"data_dir"`
 	Limits   Limits   `yaml:"limits"`
 	CORS     CORS     `yaml:"cors"`
+	Web      Web      `yaml:"web"`
 	Log      Log      `yaml:"log"`
 }
 
@@ -151,6 +152,19 @@ type CORS struct {
 	Origins []string `yaml:"origins"`
 }
 
+// Web is the pages under /_partway/.
+type Web struct {
+	SignIn SignIn `yaml:"sign_in"`
+}
+
+// SignIn is a provider of OpenID Connect where people sign in to the pages; Origins are those of its endpoints, the issuer's own if empty.
+type SignIn struct {
+	Issuer   string   `yaml:"issuer"`
+	ClientID string   `yaml:"client_id"`
+	Scope    string   `yaml:"scope"`
+	Origins  []string `yaml:"origins"`
+}
+
 // Log is how much is logged to standard error, and in which form.
 type Log struct {
 	Level  string `yaml:"level"`
@@ -169,6 +183,7 @@ func Default() Config {
 		Resume:   Resume{Window: Duration(24 * time.Hour)},
 		MongoDB:  MongoDB{Database: "partway"},
 		Limits:   Limits{XMLBytes: 4 << 20, HeaderBytes: 16 << 10, MinRate: 1 << 10, TenantPeriod: "month"},
+		Web:      Web{SignIn: SignIn{Scope: "openid"}},
 		Log:      Log{Level: "info", Format: "text"},
 	}
 }

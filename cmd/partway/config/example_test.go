@@ -29,6 +29,7 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 	// An empty list in the example and no list at all mean the same.
 	want.Server.TrustedProxies = []string{}
 	want.CORS.Origins = []string{}
+	want.Web.SignIn.Origins = []string{}
 	if !reflect.DeepEqual(*got, want) {
 		t.Errorf("the example says\n%+v\nthe defaults are\n%+v", *got, want)
 	}

@@ -214,7 +214,6 @@ func (c *Config) checkTransfers(k *check) {
 	k.require(c.Transfer.URLTTL >= Duration(time.Second), "transfer.url_ttl", "%v is under 1s", c.Transfer.URLTTL)
 	k.require(c.Transfer.URLTTL <= maxURLTTL, "transfer.url_ttl", "%v is over %v", c.Transfer.URLTTL, maxURLTTL)
 	k.require(c.Uploads.MaxAge >= Duration(time.Minute), "uploads.max_age", "%v is under 1m", c.Uploads.MaxAge)
-	k.require(c.Sweep.Interval >= Duration(time.Second), "sweep.interval", "%v is under 1s", c.Sweep.Interval)
 	k.require(c.Limits.XMLBytes > 0, "limits.xml_bytes", "%d is not above 0", c.Limits.XMLBytes)
 	// Below this an ordinary request with a key token in it does not fit.
 	k.require(c.Limits.HeaderBytes >= 8192, "limits.header_bytes", "%d is under 8192", c.Limits.HeaderBytes)
@@ -225,9 +224,27 @@ func (c *Config) checkTransfers(k *check) {
 		err := auth.ValidOrigin(origin)
 		k.require(err == nil, fmt.Sprintf("cors.origins[%d]", i), "%v", err)
 	}
+	in := &c.Web.SignIn
+	k.require((in.Issuer == "") == (in.ClientID == ""), "web.sign_in.client_id", "issuer and client_id go together")
+	if in.Issuer != "" && len(in.Origins) == 0 {
+		in.Origins = []string{originOf(in.Issuer)}
+	}
+	for i, origin := range in.Origins {
+		err := auth.ValidOrigin(origin)
+		k.require(err == nil, fmt.Sprintf("web.sign_in.origins[%d]", i), "%v", err)
+	}
 	k.require(c.Limits.ConnectionsPerAddress >= 0, "limits.connections_per_address", "%d is negative", c.Limits.ConnectionsPerAddress)
 	k.require(c.Limits.TenantBytes >= 0, "limits.tenant_bytes", "%d is negative", c.Limits.TenantBytes)
 	k.oneOf("limits.tenant_period", c.Limits.TenantPeriod, "day", "month")
+}
+
+// originOf is the web origin of a URL, or the URL itself if it has none.
+func originOf(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" {
+		return text
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 // checkUnserved refuses settings whose feature this version does not have: to accept one would promise it.
@@ -237,6 +254,7 @@ func (c *Config) checkUnserved(k *check) {
 		key        string
 		value, own any
 	}{
+		{"sweep.interval", c.Sweep.Interval, d.Sweep.Interval},
 		{"resume.enabled", c.Resume.Enabled, d.Resume.Enabled},
 		{"resume.window", c.Resume.Window, d.Resume.Window},
 	} {

@@ -1,0 +1,25 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+// PutCORS replaces the bucket's CORS rules by the one that pages of these origins need to send parts by signed URLs and to read what became of them.
+func (b *Backend) PutCORS(ctx context.Context, bucket string, origins []string) error {
+	_, err := b.sdk.PutBucketCors(ctx, &s3.PutBucketCorsInput{Bucket: &bucket, CORSConfiguration: &types.CORSConfiguration{CORSRules: []types.CORSRule{{
+		AllowedOrigins: origins,
+		AllowedMethods: []string{"PUT", "GET", "HEAD"},
+		AllowedHeaders: []string{"*"},
+		ExposeHeaders:  []string{"ETag", "x-amz-request-id"},
+		MaxAgeSeconds:  aws.Int32(3600),
+	}}}})
+	if err != nil {
+		return fmt.Errorf("put bucket CORS: %w", translate(err))
+	}
+	return nil
+}
