@@ -55,26 +55,13 @@ func NewSealer(masters []MasterKey) (*Sealer, error) {
 
 // Seal returns base64url(key version ‖ nonce ‖ AEAD(ref), bound to bucket NUL key).
 func (s *Sealer) Seal(ref UploadRef, bucket, key string) string {
-	return s.seal(s.active, ref, bucket, key)
-}
-
-// SealAll returns every id that the upload may have been given: one under each key.
-func (s *Sealer) SealAll(ref UploadRef, bucket, key string) []string {
-	var ids []string
-	for version := range s.byVersion {
-		ids = append(ids, s.seal(version, ref, bucket, key))
-	}
-	return ids
-}
-
-func (s *Sealer) seal(version uint8, ref UploadRef, bucket, key string) string {
-	k := s.byVersion[version]
+	k := s.byVersion[s.active]
 	bound := boundTo(bucket, key)
 	plain := append([]byte{ref.Flags}, binary.AppendUvarint(nil, uint64(len(ref.Backend)))...)
 	plain = append(append(plain, ref.Backend...), ref.StorageID...)
 
 	nonce := k.syntheticNonce(bound, plain)
-	out := append([]byte{version}, nonce...)
+	out := append([]byte{s.active}, nonce...)
 	return base64.RawURLEncoding.EncodeToString(k.aead.Seal(out, nonce, plain, bound))
 }
 

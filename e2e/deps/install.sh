@@ -68,4 +68,5 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "${npm_packages[*]}" ]; then
 fi
 "$top/e2e/deps/mongodb.sh"
 "$top/e2e/deps/clients.sh"
+"$top/e2e/deps/browser.sh"
 say "ready in $deps"

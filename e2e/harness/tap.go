@@ -19,7 +19,9 @@ type Tap struct {
 	up, down     atomic.Int64
 
 	mu    sync.Mutex
-	l     net.Listener // nil while cut
+	hold  int64         // of up: what clients send beyond it waits
+	held  chan struct{} // closed when it need wait no more; nil: nothing waits
+	l     net.Listener  // nil while cut
 	conns map[net.Conn]bool
 	ids   []string
 	wg    sync.WaitGroup
@@ -53,9 +55,45 @@ func (t *Tap) RequestIDs() []string {
 	return append([]string(nil), t.ids...)
 }
 
+// HoldAfter lets n more bytes of clients through and then no more, until Release or Cut. An upload then stands still in its middle.
+func (t *Tap) HoldAfter(n int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.hold, t.held = t.up.Load()+n, make(chan struct{})
+}
+
+// Release lets go what is held.
+func (t *Tap) Release() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.release()
+}
+
+func (t *Tap) release() {
+	if t.held != nil {
+		close(t.held)
+		t.held = nil
+	}
+}
+
+// count counts what a client sent, and keeps it waiting where that is held.
+func (t *Tap) count(n int) {
+	up := t.up.Add(int64(n))
+	t.mu.Lock()
+	held := t.held
+	if up < t.hold {
+		held = nil
+	}
+	t.mu.Unlock()
+	if held != nil {
+		<-held
+	}
+}
+
 // Cut closes the port and every connection: the target is down.
 func (t *Tap) Cut() {
 	t.mu.Lock()
+	t.release()
 	if t.l != nil {
 		t.l.Close()
 		t.l = nil
@@ -140,14 +178,14 @@ func (t *Tap) forward(client net.Conn) {
 		}
 		_ = tcp.CloseWrite()
 	}
-	go pass(server, client, counter{&t.up})
+	go pass(server, client, counter{t})
 	go pass(client, server, &idScanner{tap: t})
 	both.Wait()
 }
 
-type counter struct{ n *atomic.Int64 }
+type counter struct{ tap *Tap }
 
-func (c counter) Write(p []byte) (int, error) { c.n.Add(int64(len(p))); return len(p), nil }
+func (c counter) Write(p []byte) (int, error) { c.tap.count(len(p)); return len(p), nil }
 
 var requestID = regexp.MustCompile(`(?i)\r\nx-amz-request-id: *([^\r\n]+)\r\n`)
 

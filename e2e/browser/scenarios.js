@@ -1,0 +1,226 @@
+// What a person does at the pages, one function each. `gateway` is the pages' origin, `token` a bearer, `control` where the Go test listens for
+// what a page cannot do itself: cut a line, revoke a token.
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+
+const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const patience = 60_000;
+
+async function open({ context, gateway, token }, path = "/_partway/") {
+  const page = await context.newPage();
+  page.setDefaultTimeout(patience);
+  await page.goto(gateway + path);
+  if (token) await signIn(page, token);
+  return page;
+}
+
+async function signIn(page, token) {
+  await page.getByLabel("Bearer token").fill(token);
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
+}
+
+const choose = (page, files) => page.getByTestId("files").setInputFiles(files);
+const row = (page, name) => page.locator(".file", { hasText: name });
+const inState = (page, name, ...states) => page.locator(states.map((s) => `.file[data-state="${s}"]`).join(","), { hasText: name }).first().waitFor();
+const numbers = async (page, name) =>
+  Object.fromEntries(Object.entries(await row(page, name).evaluate((e) => ({ ...e.dataset }))).map(([k, v]) => [k, k === "state" ? v : Number(v)]));
+const tell = async ({ control }, what) => {
+  const response = await fetch(`${control}/${what}`, { method: "POST" });
+  if (!response.ok) throw new Error(`${what}: ${await response.text()}`);
+};
+
+/** Waits until a part has landed; the Go test holds the line, so that not all can. */
+async function partlyLanded(page, name) {
+  await page.locator('.file[data-state="uploading"]:not([data-landed="0"])', { hasText: name }).waitFor();
+}
+
+async function receipt(page, name) {
+  await inState(page, name, "done");
+  await row(page, name).locator("summary").click();
+  const terms = await row(page, name).locator("dt").allInnerTexts();
+  const values = await row(page, name).locator("dd").allInnerTexts();
+  return { summary: await row(page, name).locator("summary").innerText(), ...Object.fromEntries(terms.map((t, i) => [t, values[i]])) };
+}
+
+/** An upload from the page, with what the address bar, the storage of the browser and every URL held meanwhile. */
+export async function upload(args) {
+  const urls = [];
+  args.context.on("request", (r) => urls.push(r.url()));
+  const page = await open(args);
+  await choose(page, args.files);
+  const result = {};
+  for (const name of args.names) result[name] = await receipt(page, name);
+  const kept = await page.evaluate(async () => JSON.stringify([localStorage, sessionStorage, document.cookie, location.href]));
+  return { receipts: result, urls, kept, csp: args.told.filter((t) => t.includes("Content Security Policy")) };
+}
+
+export async function pauseAndResume(args) {
+  const page = await open(args);
+  await choose(page, args.files);
+  await partlyLanded(page, args.names[0]);
+  await row(page, args.names[0]).getByRole("button", { name: "Pause" }).click();
+  await inState(page, args.names[0], "paused");
+  const at = await numbers(page, args.names[0]);
+  await tell(args, "release");
+  await row(page, args.names[0]).getByRole("button", { name: "Continue" }).click();
+  await receipt(page, args.names[0]);
+  return { before: at, end: await numbers(page, args.names[0]) };
+}
+
+/** The URL of the first part runs out before it is used. */
+export async function expired(args) {
+  const page = await open(args);
+  let late = "";
+  const answers = [];
+  await page.route(/X-Amz-Expires=/, async (route) => {
+    if (!late) {
+      late = route.request().url();
+      const query = new URL(late).searchParams;
+      const [, y, mo, d, h, mi, s] = query.get("X-Amz-Date").match(/(....)(..)(..)T(..)(..)(..)Z/);
+      const end = Date.UTC(y, mo - 1, d, h, mi, s) + (Number(query.get("X-Amz-Expires")) + 2) * 1000;
+      await new Promise((resolve) => setTimeout(resolve, end - Date.now()));
+    }
+    await route.continue();
+  });
+  // A refusal that storage sends without CORS headers is a failed request to the page.
+  page.on("requestfailed", (r) => r.url() === late && answers.push("refused"));
+  page.on("requestfinished", async (r) => r.url() === late && answers.push((await r.response()).status() === 403 ? "refused" : "taken"));
+  await choose(page, args.files);
+  await receipt(page, args.names[0]);
+  return { answers, end: await numbers(page, args.names[0]) };
+}
+
+export async function reload(args) {
+  const name = args.names[0];
+  let page = await open(args);
+  await choose(page, args.files);
+  await partlyLanded(page, name);
+  const before = await numbers(page, name);
+  const asked = new Promise((resolve) => page.once("dialog", (d) => (resolve(d.type()), d.accept())));
+  await page.mouse.click(5, 5); // a browser asks only on a page that was used
+  await page.reload();
+  await tell(args, "release");
+  await signIn(page, args.token);
+  await inState(page, name, "paused");
+  const other = await refuse(page, name, args.other);
+  await row(page, name).getByTestId("again").setInputFiles(args.files[0]);
+  await receipt(page, name);
+  return { warned: await asked, other, before, end: await numbers(page, name) };
+}
+
+/** Gives another file in place of the one whose upload was begun; what the page says. */
+async function refuse(page, name, file) {
+  await row(page, name).getByTestId("again").setInputFiles(file);
+  return row(page, name).getByRole("alert").innerText();
+}
+
+export async function networkCut(args) {
+  const name = args.names[0];
+  const page = await open(args);
+  await choose(page, args.files);
+  await partlyLanded(page, name);
+  const before = await numbers(page, name);
+  await tell(args, "cut");
+  await inState(page, name, "offline");
+  const said = await row(page, name).innerText();
+  await tell(args, "mend");
+  return { said, before, receipt: await receipt(page, name), end: await numbers(page, name) };
+}
+
+export async function revoked(args) {
+  const name = args.names[0];
+  const page = await open(args);
+  await choose(page, args.files);
+  await partlyLanded(page, name);
+  const before = await numbers(page, name);
+  await tell(args, "revoke");
+  await inState(page, name, "paused");
+  const said = await row(page, name).getByRole("alert").innerText();
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await signIn(page, args.second);
+  await row(page, name).getByTestId("again").setInputFiles(args.files[0]);
+  await receipt(page, name);
+  return { said, before, end: await numbers(page, name) };
+}
+
+/** What the page says to a token or a file that is not let in. */
+export async function refused(args) {
+  const page = await open(args);
+  if (args.files) {
+    await choose(page, args.files);
+    await inState(page, args.names[0], "failed");
+  }
+  return (await page.getByRole("alert").allInnerTexts()).join(" ");
+}
+
+export async function nameTaken(args) {
+  const name = args.names[0];
+  const page = await open(args);
+  await choose(page, args.files);
+  await receipt(page, name);
+  await page.getByRole("button", { name: "Clear finished" }).click();
+  await choose(page, args.files);
+  await inState(page, name, "asking");
+  await row(page, name).getByRole("button", { name: "Keep both" }).click();
+  const renamed = name.replace(/(\.\w+)$/, " (2)$1");
+  return receipt(page, renamed);
+}
+
+export async function twoTabs(args) {
+  const name = args.names[0];
+  const first = await open(args);
+  await choose(first, args.files);
+  await partlyLanded(first, name);
+  const second = await open(args);
+  await inState(second, name, "paused");
+  await row(second, name).getByTestId("again").setInputFiles(args.files[0]);
+  const said = await row(second, name).getByRole("alert").innerText();
+  await tell(args, "release");
+  await receipt(first, name);
+  return { said, end: await numbers(first, name) };
+}
+
+/** An application with Uppy and nothing of ours. */
+export async function uppy(args) {
+  const page = await args.context.newPage();
+  page.setDefaultTimeout(patience);
+  await page.goto(`${args.appOrigin}/${args.app}/`);
+  await page.locator("input").setInputFiles(args.files);
+  return page.evaluate(
+    ([app, gateway, token, bucket, prefix]) => {
+      const files = [...document.querySelector("input").files];
+      return app === "uppy5" ? window.upload(files, gateway + "/_partway", token) : window.upload(files, gateway, token, bucket, prefix);
+    },
+    [args.app, args.gateway, args.token, args.bucket, args.prefix],
+  );
+}
+
+/** Serious and critical findings of axe on what the page shows now. */
+async function findings(page) {
+  await page.evaluate(axe); // needs no script element, which the page's policy would refuse
+  return page.evaluate(async () => {
+    const { violations } = await window.axe.run(document, { resultTypes: ["violations"] });
+    return violations.filter((v) => ["serious", "critical"].includes(v.impact)).map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 120)).join(" | ")}`);
+  });
+}
+
+/** Both pages, looked at by axe and, if `shots` names a directory, photographed. */
+export async function accessible(args) {
+  const out = {};
+  const look = async (page, name) => {
+    for (const scheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
+      out[`${name} ${scheme}`] = await findings(page);
+      if (args.shots) await page.screenshot({ path: `${args.shots}/${name}-${scheme}.png` });
+    }
+  };
+  const first = await open({ ...args, token: "" });
+  await look(first, "sign-in");
+  await signIn(first, args.token);
+  await first.getByRole("button", { name: "Choose files" }).waitFor();
+  await choose(first, args.files);
+  for (const name of args.names) await inState(first, name, "done");
+  await row(first, args.names[0]).locator("summary").click();
+  await look(first, "uploader");
+  return out;
+}
