@@ -32,6 +32,16 @@ func newChecksum(header string) hash.Hash {
 	return nil
 }
 
+// Checksum returns the sum of data under the name of one of S3's checksum headers; nil for one that is not known.
+func Checksum(header string, data []byte) []byte {
+	h := newChecksum(header)
+	if h == nil {
+		return nil
+	}
+	h.Write(data)
+	return h.Sum(nil)
+}
+
 // matches compares with a header's value, the base64 of the sum. Only its canonical form will do: storage compares text.
 func matches(sum hash.Hash, value string) bool {
 	return sum != nil && base64.StdEncoding.EncodeToString(sum.Sum(nil)) == value
