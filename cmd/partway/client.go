@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"partway/agent"
 )
 
 // answerTimeout bounds one call of the JSON API, whose pages are small.
@@ -69,32 +71,55 @@ func (f *clientFlags) bearer() (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
-func (f *clientFlags) client() (*client, error) {
-	endpoint, err := f.endpointURL()
-	if err != nil {
-		return nil, err
+// proof returns the gateway's URL, the bearer and who vouches for the gateway (nil: the system's), all of which a client must have.
+func (f *clientFlags) proof() (endpoint, bearer string, ca *x509.CertPool, err error) {
+	if endpoint, err = f.endpointURL(); err != nil {
+		return "", "", nil, err
 	}
 	if endpoint == "" {
-		return nil, usagef("which gateway? Give --endpoint or PARTWAY_ENDPOINT")
+		return "", "", nil, usagef("which gateway? Give --endpoint or PARTWAY_ENDPOINT")
 	}
-	bearer, err := f.bearer()
-	if err != nil {
-		return nil, err
+	if bearer, err = f.bearer(); err != nil {
+		return "", "", nil, err
 	}
 	if bearer == "" {
-		return nil, usagef("no token: give --token, --token-file, PARTWAY_TOKEN or PARTWAY_TOKEN_FILE")
+		return "", "", nil, usagef("no token: give --token, --token-file, PARTWAY_TOKEN or PARTWAY_TOKEN_FILE")
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
 	if file := cmp.Or(f.ca, os.Getenv("PARTWAY_CA")); file != "" {
 		pem, err := os.ReadFile(file)
 		if err != nil {
-			return nil, usagef("reading the certificate authorities: %w", err)
+			return "", "", nil, usagef("reading the certificate authorities: %w", err)
 		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, usagef("%s: no PEM certificate in it", file)
+		ca = x509.NewCertPool()
+		if !ca.AppendCertsFromPEM(pem) {
+			return "", "", nil, usagef("%s: no PEM certificate in it", file)
 		}
-		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	}
+	return endpoint, bearer, ca, nil
+}
+
+// agent is a client for bodies; it reads a token's file again whenever it needs the token.
+func (f *clientFlags) agent() (c *agent.Client, endpoint string, err error) {
+	endpoint, bearer, ca, err := f.proof()
+	if err != nil {
+		return nil, "", err
+	}
+	token := agent.Token{Text: bearer}
+	if f.token == "" && (f.tokenFile != "" || os.Getenv("PARTWAY_TOKEN") == "") {
+		token = agent.Token{File: cmp.Or(f.tokenFile, os.Getenv("PARTWAY_TOKEN_FILE"))}
+	}
+	c, err = agent.NewClient(agent.Config{Endpoint: endpoint, Token: token, CA: ca})
+	return c, endpoint, err
+}
+
+func (f *clientFlags) client() (*client, error) {
+	endpoint, bearer, ca, err := f.proof()
+	if err != nil {
+		return nil, err
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	if ca != nil {
+		transport.TLSClientConfig = &tls.Config{RootCAs: ca, MinVersion: tls.VersionTLS12}
 	}
 	return &client{endpoint: endpoint, bearer: bearer, http: &http.Client{
 		Transport: transport,

@@ -5,7 +5,10 @@
 // belongs to the gateway that has it open; token issue --offline and keys work on the gateway's keys alone. doctor reads the
 // configuration as serve does and examines what it names, beside a running gateway.
 //
-// It exits with 0 when all went well, 1 when something failed, 2 when the command line or the configuration is wrong.
+// exec and agent bring the direct road to S3 tools (package agent).
+//
+// It exits with 0 when all went well, 1 when something failed, 2 when the command line or the configuration is wrong; exec with its
+// child's status.
 package main
 
 import (
@@ -24,6 +27,10 @@ func run() int {
 	err := root.ExecuteContext(context.Background())
 	if err == nil {
 		return 0
+	}
+	var child *childError
+	if errors.As(err, &child) { // which has said what there is to say
+		return child.status
 	}
 	fmt.Fprintln(os.Stderr, "partway:", err)
 	var usage *usageError
@@ -54,7 +61,8 @@ func newRoot() (root *cobra.Command, begun *bool) {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		PersistentPreRun:  func(*cobra.Command, []string) { *begun = true },
 	}
-	root.AddCommand(newServe(), newDemo(), newStorageChild(), newToken(), newKeys(), newUploads(), newAudit(), newDoctor())
+	root.AddCommand(newServe(), newDemo(), newStorageChild(), newToken(), newKeys(), newUploads(), newAudit(), newDoctor(),
+		newExec(), newAgent())
 	return root, begun
 }
 
