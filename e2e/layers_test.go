@@ -48,6 +48,9 @@ func TestForbiddenImports(t *testing.T) {
 		{"partway/proxy/storage", "github.com/aws/aws-sdk-go-v2/service/s3", true},
 		{"partway/cmd/partway", "go.etcd.io/bbolt", false},
 		{"partway/tracking/bolt", "go.etcd.io/bbolt", true},
+		{"partway/agent", "partway/proxy/awschunked", true},
+		{"partway/agent", "partway/proxy/relay", false},
+		{"partway/agent", "partway/auth", false},
 	} {
 		if why := forbidden(c.from, c.to); (why == "") != c.allowed {
 			t.Errorf("%s imports %s: %q, want allowed %v", c.from, c.to, why, c.allowed)
@@ -73,6 +76,8 @@ func forbidden(from, imported string) string {
 		return "auth stands alone"
 	case ours && in(from, "partway/tracking") && !in(imported, "partway/tracking"):
 		return "tracking stands alone"
+	case ours && in(from, "partway/agent") && !in(imported, "partway/auth/sigv4", "partway/proxy/awschunked"):
+		return "the agent is a client; it shares algorithms with the gateway and nothing else"
 	case ours && in(from, "partway/proxy/relay") && !in(imported, "partway/auth/sigv4"):
 		return "relay moves bytes and knows no S3"
 	case ours && in(from, "partway/proxy/storage") && !in(imported, "partway/auth/sigv4", "partway/proxy/relay"):

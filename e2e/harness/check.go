@@ -33,7 +33,7 @@ func (n *Tenant) Check(t testing.TB) {
 	byID := map[string]int{}
 	for _, e := range events {
 		byID[e.RequestID]++
-		if byID[e.RequestID] == 2 {
+		if byID[e.RequestID] > 1 && e.Outcome != "granted" && e.Outcome != "reported" { // those are one for each part of a call
 			t.Errorf("more than one event: %v", e)
 		}
 	}
