@@ -47,6 +47,9 @@ func TestSoakCrashes(t *testing.T) {
 		}
 		s := stacks[rounds%len(stacks)]
 		n, reached := outlive(t, s, sequence...)
+		if crashes/50 != (crashes+n)/50 {
+			t.Logf("%d crashes so far, in %d rounds", crashes+n, rounds+1)
+		}
 		if crashes += n; n > 0 && reached {
 			at[fmt.Sprintf("%s %s", first[0].Fault, first[0].Step)]++
 		}

@@ -18,7 +18,7 @@ func twoGateways(t *testing.T) (a, b *harness.Tenant) {
 func twoGatewaysOn(t *testing.T, setup harness.Setup) (a, b *harness.Tenant) {
 	t.Helper()
 	first := ownStack(t, setup)
-	second, err := first.Second(t.Context())
+	second, err := first.Another(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

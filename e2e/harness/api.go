@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -107,6 +110,40 @@ func (g *Gateway) Spent(ctx context.Context, tenant string) (int64, error) {
 	return usage.Bytes, err
 }
 
+// Metric is the sum of a metric over its labels, as the operator sees it; 0 if it is not there.
+func (g *Gateway) Metric(ctx context.Context, name string) (sum float64, err error) {
+	var text []byte
+	if err := g.call(ctx, http.MethodGet, "/_partway/metrics", nil, &text); err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		labelled, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if series, _, _ := strings.Cut(labelled, "{"); series == name {
+			n, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				return 0, fmt.Errorf("metric %s: %w", name, err)
+			}
+			sum += n
+		}
+	}
+	return sum, nil
+}
+
+// Drained waits until no event waits to be written and none is in the spool.
+func (g *Gateway) Drained(ctx context.Context) error {
+	var failed error
+	err := Await(ctx, "the audit's drain", g.Process, func() bool {
+		queued, err1 := g.Metric(ctx, "partway_audit_queue")
+		spooled, err2 := g.Metric(ctx, "partway_audit_spooled_batches")
+		failed = errors.Join(err1, err2)
+		return failed == nil && queued+spooled == 0
+	})
+	if err != nil {
+		err = errors.Join(err, failed)
+	}
+	return err
+}
+
 func pages[T any](ctx context.Context, g *Gateway, path, tenant string) ([]T, error) {
 	var all []T
 	q := url.Values{"tenant": {tenant}}
@@ -156,7 +193,11 @@ func (g *Gateway) call(ctx context.Context, method, path string, in, out any) er
 	if resp.StatusCode/100 != 2 {
 		return fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, b)
 	}
-	if out == nil {
+	switch out := out.(type) {
+	case nil:
+		return nil
+	case *[]byte:
+		*out = b
 		return nil
 	}
 	if err := json.Unmarshal(b, out); err != nil {

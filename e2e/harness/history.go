@@ -38,6 +38,9 @@ func PartList(parts ...[]byte) (list, etag string, size int64) {
 // again until it was answered. They are what a user would call lost, or a lie.
 func (c *Client) Violations(ctx context.Context) ([]string, error) {
 	n := c.Tenant
+	if err := n.Gateway.Drained(ctx); err != nil { // what is in the spool is durable, and not to be seen yet
+		return nil, err
+	}
 	records, err1 := n.Gateway.Uploads(ctx, n.Name)
 	events, err2 := n.Gateway.Events(ctx, n.Name)
 	have, err3 := n.stored(ctx, n.Prefix)

@@ -67,9 +67,9 @@ func reconcile(records []Upload, events []Event, have stored) []string {
 			if completes+aborts > 0 {
 				diff("record %s of %s is %s, events say it ended", r.ID, r.Key, r.State)
 			}
-		case "completed":
+		case "completed", "superseded": // another object took its place before anyone looked
 			if completes == 0 {
-				diff("record %s of %s is completed, no event says so", r.ID, r.Key)
+				diff("record %s of %s is %s, no event says so", r.ID, r.Key, r.State)
 			}
 			for _, e := range byUpload[r.ID] {
 				if e.Operation == "CompleteMultipartUpload" && e.Outcome == "ok" && (e.ETag != r.ETag || e.Parts != r.Parts || e.Bytes != r.Bytes) {

@@ -51,6 +51,7 @@ func TestReconcileFindsEachDifference(t *testing.T) {
 		{"upload without record", func(w *world) { w.records = w.records[:2] }, "no record"},
 		{"two Create events", func(w *world) { w.events = append(w.events, w.events[0]) }, "2 Create events"},
 		{"completed by the record alone", func(w *world) { w.events = append(w.events[:1], w.events[2:]...) }, "no event says so"},
+		{"superseded by the record alone", func(w *world) { w.records[0].State, w.events = "superseded", append(w.events[:1], w.events[2:]...) }, "no event says so"},
 		{"ended by the events alone", func(w *world) { w.records[0].State = "open" }, "events say it ended"},
 		{"other size in the record", func(w *world) { w.records[0].Bytes++ }, "its event"},
 		{"stuck state", func(w *world) { w.records[0].State = "completing" }, "rests in state completing"},

@@ -197,22 +197,22 @@ func (s *Stack) Restart(ctx context.Context) error {
 	return nil
 }
 
-// Second starts another gateway, with a directory of its own, on the same MongoDB, Redis and storage. It is stopped before s.
-func (s *Stack) Second(ctx context.Context) (*Stack, error) {
-	dir := filepath.Join(s.Dir, "second")
-	if err := os.Mkdir(dir, 0o700); err != nil {
+// Another starts one more gateway, with a directory of its own, on the same MongoDB, Redis and storage. It is stopped before s.
+func (s *Stack) Another(ctx context.Context) (*Stack, error) {
+	dir, err := os.MkdirTemp(s.Dir, "gateway-")
+	if err != nil {
 		return nil, err
 	}
 	config, err := os.ReadFile(s.Config)
 	if err != nil {
 		return nil, err
 	}
-	second := &Stack{Name: s.Name, Bin: s.Bin, Dir: dir, Config: filepath.Join(dir, "config.yaml"), Storage: s.Storage, env: s.env}
+	other := &Stack{Name: s.Name, Bin: s.Bin, Dir: dir, Config: filepath.Join(dir, "config.yaml"), Storage: s.Storage, env: s.env}
 	own := strings.Replace(string(config), "data_dir: "+s.Dir, "data_dir: "+dir, 1)
-	if err := os.WriteFile(second.Config, []byte(own), 0o600); err != nil {
+	if err := os.WriteFile(other.Config, []byte(own), 0o600); err != nil {
 		return nil, err
 	}
-	return second, second.StartGateway(ctx)
+	return other, other.StartGateway(ctx)
 }
 
 func (s *Stack) tapped(ctx context.Context, start func(context.Context, string) (*Server, error)) (*Tap, error) {

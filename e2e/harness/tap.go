@@ -13,23 +13,25 @@ import (
 )
 
 // Tap is a TCP proxy that looks from outside: it counts the bytes of each direction, collects the request ids that answers
-// carry, and can cut the line.
+// carry, and can cut the line. With several targets it is a balancer: each connection goes to the next one that answers.
 type Tap struct {
-	addr, target string
-	up, down     atomic.Int64
+	addr     string
+	up, down atomic.Int64
 
-	mu    sync.Mutex
-	hold  int64         // of up: what clients send beyond it waits
-	held  chan struct{} // closed when it need wait no more; nil: nothing waits
-	l     net.Listener  // nil while cut
-	conns map[net.Conn]bool
-	ids   []string
-	wg    sync.WaitGroup
+	mu      sync.Mutex
+	targets []string
+	next    int
+	hold    int64         // of up: what clients send beyond it waits
+	held    chan struct{} // closed when it need wait no more; nil: nothing waits
+	l       net.Listener  // nil while cut
+	conns   map[net.Conn]bool
+	ids     []string
+	wg      sync.WaitGroup
 }
 
-// NewTap listens on a free loopback port and forwards to target.
-func NewTap(target string) (*Tap, error) {
-	t := &Tap{addr: "127.0.0.1:0", target: target, conns: map[net.Conn]bool{}}
+// NewTap listens on a free loopback port and forwards to the targets.
+func NewTap(targets ...string) (*Tap, error) {
+	t := &Tap{addr: "127.0.0.1:0", targets: targets, conns: map[net.Conn]bool{}}
 	if err := t.Mend(); err != nil {
 		return nil, err
 	}
@@ -121,10 +123,25 @@ func (t *Tap) Mend() error {
 }
 
 // Retarget sends new connections elsewhere.
-func (t *Tap) Retarget(target string) {
+func (t *Tap) Retarget(targets ...string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.target = target
+	t.targets = targets
+}
+
+// dial connects to the next target that answers.
+func (t *Tap) dial() (conn net.Conn, err error) {
+	t.mu.Lock()
+	targets := t.targets
+	first := t.next
+	t.next++
+	t.mu.Unlock()
+	for i := range targets {
+		if conn, err = net.Dial("tcp", targets[(first+i)%len(targets)]); err == nil {
+			return conn, nil
+		}
+	}
+	return nil, err
 }
 
 func (t *Tap) accept(l net.Listener) {
@@ -142,10 +159,7 @@ func (t *Tap) accept(l net.Listener) {
 func (t *Tap) forward(client net.Conn) {
 	defer t.wg.Done()
 	defer client.Close()
-	t.mu.Lock()
-	target := t.target
-	t.mu.Unlock()
-	server, err := net.Dial("tcp", target)
+	server, err := t.dial()
 	if err != nil {
 		return
 	}
