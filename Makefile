@@ -61,8 +61,8 @@ $(LINT):
 bench: build deps ## figures into bench/results/; loopback only, bounded
 	$(GO) run ./bench $(BENCH)
 
-fuzz: ## every fuzz target for FUZZ
-	@e2e/deps/fuzz.sh $(FUZZ)
+fuzz: ## every fuzz target for FUZZ; with KEEP=1 what it found stays, in testdata
+	@KEEP=$(KEEP) e2e/deps/fuzz.sh $(FUZZ)
 
 mutate: deps ## every patch in mutations/ must turn its test red
 	@mutations/run.sh
