@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
+	"partway/auth/sigv4"
 	"partway/proxy/storage"
 	"partway/tracking"
 )
@@ -21,6 +23,9 @@ func (g *Gateway) abortMultipartUpload(ctx context.Context, r *Request) (*Respon
 	u, err := g.Store.Upload(ctx, r.Event.UploadID)
 	if err != nil {
 		return nil, asNoSuchUpload(err)
+	}
+	if err := r.matchInitiated(u); err != nil {
+		return nil, err
 	}
 	switch {
 	case u.State.Terminal():
@@ -40,6 +45,7 @@ func (g *Gateway) abortMultipartUpload(ctx context.Context, r *Request) (*Respon
 	}
 	g.putState(ctx, u.ID, tracking.StateAborting)
 	c := r.call()
+	c.Headers = slices.DeleteFunc(c.Headers, func(h sigv4.Header) bool { return h.Name == ifMatchInitiated })
 	c.Query = []storage.Param{{Name: "uploadId", Value: ref.StorageID}}
 	resp, err := g.forward(ctx, b, c, nil)
 	if refusal := (*Error)(nil); errors.As(err, &refusal) && refusal.Status < http.StatusInternalServerError && refusal.Code != errNoSuchUpload.Code {
@@ -66,6 +72,25 @@ func (g *Gateway) abortMultipartUpload(ctx context.Context, r *Request) (*Respon
 		g.refund(ctx, chargeOf(u))
 	}
 	return resp, nil
+}
+
+const ifMatchInitiated = "x-amz-if-match-initiated-time"
+
+// matchInitiated holds an Abort to the time that it names, by the record: that is the time which lists show, and storage's is a moment later.
+// Like S3's other conditions on times, one in the future does not count.
+func (r *Request) matchInitiated(u *tracking.Upload) error {
+	value := r.Header(ifMatchInitiated)
+	if value == "" {
+		return nil
+	}
+	at, err := http.ParseTime(value)
+	switch {
+	case err != nil:
+		return invalidArgument(ifMatchInitiated, value, "The time is not an HTTP date.")
+	case at.After(r.Received) || at.Equal(u.CreatedAt.Truncate(time.Second)):
+		return nil
+	}
+	return errPrecondition.with("Condition", ifMatchInitiated)
 }
 
 // move changes the state of a record that was just read, by compare-and-swap.

@@ -2,7 +2,9 @@ package proxy
 
 import (
 	"context"
+	"net/http"
 	"testing"
+	"time"
 
 	"partway/tracking"
 )
@@ -66,5 +68,36 @@ func TestTwoWritersOnOneKeyHaveIDsOfTheirOwn(t *testing.T) {
 	b.want(b.complete(key, two, "two"), 200, "")
 	if o, _ := b.s3.object("/uploads/" + key); string(o.body) != "two" {
 		t.Errorf("object is %q", o.body)
+	}
+}
+
+// Lists show the time of the record, so an Abort is held to that one, whatever the clock of storage said.
+func TestAbortIfInitiatedThen(t *testing.T) {
+	b := newBench(t)
+	const name = "x-amz-if-match-initiated-time"
+	for _, c := range []struct {
+		name  string
+		value func(created time.Time) string
+		code  string
+	}{
+		{"the time of the list", func(at time.Time) string { return at.Format(http.TimeFormat) }, ""},
+		{"a second before", func(at time.Time) string { return at.Add(-time.Second).Format(http.TimeFormat) }, "PreconditionFailed"},
+		{"a time to come does not count", func(at time.Time) string { return at.Add(time.Hour).Format(http.TimeFormat) }, ""},
+		{"no time", func(time.Time) string { return "yesterday" }, "InvalidArgument"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			id := b.create(key)
+			a := b.ask("DELETE", "/uploads/"+key+"?uploadId="+id, "", name, c.value(b.record(id).CreatedAt.UTC()))
+			if c.code == "" {
+				b.want(a, 204, "")
+				if b.s3.last().Get(name) != "" {
+					t.Error("storage was asked too, by a clock of its own")
+				}
+				return
+			}
+			if a.code() != c.code || b.record(id).State != tracking.StateOpen {
+				t.Errorf("%d %s, and the upload is %s", a.status, a.code(), b.record(id).State)
+			}
+		})
 	}
 }

@@ -103,7 +103,7 @@ var (
 	errOperationAborted   = &Error{Code: "OperationAborted", Status: 409, Message: "A conflicting conditional operation is currently in progress against this resource. Try again."}
 	errHeadTooLarge       = &Error{Code: "RequestHeaderSectionTooLarge", Status: 400, Message: "Your request header section exceeds the maximum allowed size."}
 	errPayloadHash        = &Error{Code: "XAmzContentSHA256Mismatch", Status: 400, Message: "The provided 'x-amz-content-sha256' header does not match what was computed."}
-	errPrecondition       = &Error{Code: "PreconditionFailed", Status: 412, Message: "At least one of the pre-conditions you specified did not hold"}
+	errPrecondition       = &Error{Code: "PreconditionFailed", Status: 412, Message: "At least one of the pre-conditions you specified did not hold."}
 	errPresignExpired     = &Error{Code: "AccessDenied", Status: 403, Message: "Request has expired."}
 	errSignature          = &Error{Code: "SignatureDoesNotMatch", Status: 403, Message: "The request signature we calculated does not match the signature you provided. Check your key and signing method."}
 	errSlowDown           = &Error{Code: "SlowDown", Status: 503, Message: "Please reduce your request rate."}
