@@ -43,7 +43,7 @@ const (
 )
 
 // StartVersitygw starts S3 storage over an empty directory of dir, with users of its own; over https with a certificate.
-func StartVersitygw(ctx context.Context, dir string, tls *Certificates) (*Server, error) {
+func StartVersitygw(ctx context.Context, dir string, tls *Certificates, env ...string) (*Server, error) {
 	bin, err := Tool("bin/versitygw")
 	if err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func StartVersitygw(ctx context.Context, dir string, tls *Certificates) (*Server
 	}
 	return startServer(ctx, filepath.Join(dir, "versitygw.log"), func(addr string) (string, []string, []string) {
 		return bin, append(append([]string{"--port", addr, "-q", "--iam-dir", users}, secure...), "posix", data),
-			[]string{"ROOT_ACCESS_KEY=" + StorageKey, "ROOT_SECRET_KEY=" + StorageSecret}
+			append([]string{"ROOT_ACCESS_KEY=" + StorageKey, "ROOT_SECRET_KEY=" + StorageSecret}, env...)
 	})
 }
 

@@ -46,6 +46,7 @@ type Setup struct {
 	Config     []string      // lines at the end of the config file
 	Backend    []string      // lines in the storage backend
 	StorageTLS *Certificates // of storage, which then speaks https
+	StorageEnv []string      // environment of versitygw
 	MinIO      bool          // in versitygw's place
 	Failpoints bool          // of a binary that has them, and between gateway and storage
 }
@@ -74,7 +75,7 @@ func NewServe(ctx context.Context, bin, dir string, setup Setup) (_ *Stack, err 
 		if setup.MinIO {
 			return StartMinIO(ctx, dir)
 		}
-		return StartVersitygw(ctx, dir, setup.StorageTLS)
+		return StartVersitygw(ctx, dir, setup.StorageTLS, setup.StorageEnv...)
 	}
 	if s.ToStorage, err = s.tapped(ctx, start); err != nil {
 		return nil, err
