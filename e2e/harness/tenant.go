@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 // Tenant is one test's tenant: its own prefix, its own tokens, its own tap to the gateway. When the test ends, Check holds
@@ -134,4 +136,15 @@ func (n *Tenant) Request(t testing.TB, method, target, body string) *http.Reques
 	}
 	req.Header.Set("Authorization", "Bearer "+n.Bearer)
 	return req
+}
+
+// SDK is the SDK's client with the tenant's keys, over http or https as its gateway serves.
+func (n *Tenant) SDK() (*s3.Client, error) {
+	if n.Gateway.CA == "" {
+		return S3(n.Endpoint, "us-east-1", n.AccessKeyID, n.SecretAccessKey), nil
+	}
+	config, err := trusting(n.Gateway.CA)
+	return S3(n.Endpoint, "us-east-1", n.AccessKeyID, n.SecretAccessKey, func(o *s3.Options) {
+		o.HTTPClient = &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
+	}), err
 }
