@@ -46,7 +46,8 @@ type Config struct {
 	Sessions tracking.Sessions
 	Writer   *tracking.Writer
 	Rates    tracking.Rates // nil: no limit
-	Quota    Quota          // of each tenant
+	Auditor  *tracking.Auditor
+	Quota    Quota // of each tenant
 
 	DefaultRoad Road          // RoadRelay or RoadRedirect
 	URLTTL      time.Duration // life of a presigned URL, <= 5 min

@@ -106,6 +106,9 @@ func newBench(t *testing.T) *bench {
 	return newBenchWith(t, newFakeS3(t), nil)
 }
 
+// benchChainKeys are of the trail of a bench.
+var benchChainKeys = map[int][]byte{0: []byte("chain")}
+
 // newBenchOn has storage that the test plays itself.
 func newBenchOn(t *testing.T, endpoint string) *bench {
 	t.Helper()
@@ -126,7 +129,7 @@ func newBenchLogging(t *testing.T, s3 *fakeS3, foreign *auth.Foreign, log *slog.
 		t.Fatal(err)
 	}
 	b.store = &faultyStore{Store: store}
-	b.writer, err = tracking.NewWriter(tracking.WriterConfig{Trail: b.store, ChainKey: []byte("chain"), Gateway: "test", Log: log, Now: time.Now})
+	b.writer, err = tracking.NewWriter(tracking.WriterConfig{Trail: b.store, ChainKey: benchChainKeys[0], Gateway: "test", Log: log, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,6 +145,7 @@ func newBenchLogging(t *testing.T, s3 *fakeS3, foreign *auth.Foreign, log *slog.
 		Region: "us-east-1", Domains: []string{"gw.test"}, Verifier: verifier, Issuer: issuer, Sealer: sealer, JWKS: []byte(`{"keys":[]}`),
 		Backends: []*storage.Backend{backend}, DefaultBackend: "main",
 		Store: b.store, Sessions: sessions, Writer: b.writer,
+		Auditor:     &tracking.Auditor{Archive: b.store, Uploads: b.store, Keys: benchChainKeys, Now: time.Now},
 		DefaultRoad: RoadRelay, URLTTL: 5 * time.Minute, MaxAge: time.Hour, XMLBytes: 4 << 20, HeaderBytes: 16 << 10,
 		Log: log, Registry: prometheus.NewRegistry(), Now: time.Now,
 		Probes: map[string]func(context.Context) error{"storage": backend.Ping},

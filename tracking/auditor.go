@@ -13,6 +13,7 @@ import (
 // gateways too.
 type Auditor struct {
 	Archive    Archive
+	Uploads    Uploads        // whose records lose their personal fields too
 	Keys       map[int][]byte // chain keys by the version of their master key
 	KeyVersion int            // of the active one
 	Now        func() time.Time
@@ -156,54 +157,4 @@ func (a *Auditor) Expire(ctx context.Context, before time.Time) (dropped int, er
 		return 0, nil
 	}
 	return dropped, a.Archive.Scrub(ctx)
-}
-
-// RecordErasure makes it durable that the tenant's events from before until are erased: from then on no gateway stores one as it was,
-// and Erase may begin. A later one that is on record already stands.
-func (a *Auditor) RecordErasure(ctx context.Context, tenant, tokenID string, until time.Time) error {
-	e := &Erasure{Tenant: tenant, Until: until.UTC().Truncate(time.Millisecond), At: a.Now().UTC().Truncate(time.Millisecond), TokenID: tokenID, KeyVersion: a.KeyVersion}
-	e.MAC = e.mac(a.Keys[a.KeyVersion])
-	return a.Archive.PutErasure(ctx, e)
-}
-
-// Erase erases the tenant's stored events from before until, from behind cursor on.
-func (a *Auditor) Erase(ctx context.Context, tenant string, until time.Time, cursor string) (erased int, next string, err error) {
-	started := a.Now()
-	for {
-		n, next, err := a.Archive.EraseEvents(ctx, tenant, until, cursor)
-		erased += n
-		if err != nil {
-			return erased, "", fmt.Errorf("erase: %w", err)
-		}
-		if next == "" {
-			return erased, "", a.Archive.Scrub(ctx)
-		}
-		if cursor = next; a.Now().Sub(started) > partTime {
-			return erased, cursor, nil
-		}
-	}
-}
-
-// Repeat erases again what is on record, as far as it was asked for since the given time: a batch that was on its way to the store
-// then is found now.
-func (a *Auditor) Repeat(ctx context.Context, since time.Time) (erased int, err error) {
-	list, err := a.Archive.Erasures(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("erase again: %w", err)
-	}
-	sealed := erasedUntil(list, a.Keys)
-	for _, e := range list {
-		until, ours := sealed[e.Tenant]
-		if !ours || e.At.Before(since) {
-			continue
-		}
-		for cursor, more := "", true; more; more = cursor != "" {
-			var n int
-			if n, cursor, err = a.Erase(ctx, e.Tenant, until, cursor); err != nil {
-				return erased, err
-			}
-			erased += n
-		}
-	}
-	return erased, nil
 }

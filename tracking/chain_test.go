@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"pgregory.net/rapid"
 )
 
 // sealedChain is three batches of each of two writers, interleaved, every field of the events set.
@@ -288,4 +289,60 @@ func BenchmarkSeal(b *testing.B) {
 		seal(&batch, chainKey)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(batch.Events)), "ns/event")
+}
+
+// Any one change but to a writer's end is named, and by the right writer.
+func TestAnyOneChangeIsNamed(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		chain := sealedChain()
+		i := rapid.IntRange(0, 3).Draw(t, "batch") // not the last of a writer
+		b := &chain[i]
+		e := &b.Events[rapid.IntRange(0, 5).Draw(t, "event")]
+		switch rapid.SampledFrom([]string{"event", "bytes", "drop", "swap", "move", "drop event", "swap events", "erase"}).Draw(t, "change") {
+		case "event":
+			changeField(t, reflect.ValueOf(e).Elem())
+		case "bytes":
+			which := rapid.SampledFrom([][]byte{b.Hashes, b.MAC, e.Salt}).Draw(t, "which")
+			which[rapid.IntRange(0, len(which)-1).Draw(t, "at")] ^= byte(rapid.IntRange(1, 255).Draw(t, "by"))
+		case "drop":
+			writer := b.Writer
+			chain = slices.Delete(chain, i, i+1)
+			wantWriter(t, chain, writer)
+			return
+		case "swap":
+			chain[i], chain[i+2] = chain[i+2], chain[i]
+		case "move":
+			b.Seq += int64(rapid.SampledFrom([]int{-5, -1, 1, 7}).Draw(t, "by"))
+		case "drop event":
+			b.Events = slices.DeleteFunc(b.Events, func(x Event) bool { return x.ID == e.ID })
+		case "swap events":
+			last := &b.Events[(slices.IndexFunc(b.Events, func(x Event) bool { return x.ID == e.ID })+1)%6]
+			*e, *last = *last, *e
+		case "erase":
+			e.Erase()
+		}
+		wantWriter(t, chain, chain[i].Writer)
+	})
+}
+
+func wantWriter(t *rapid.T, chain []Batch, writer string) {
+	if faults := faultsOf(chain); len(faults) != 1 || faults[0].Writer != writer {
+		t.Fatalf("faults %v, want one of writer %s", faults, writer)
+	}
+}
+
+// changeField gives one field another value.
+func changeField(t *rapid.T, event reflect.Value) {
+	switch f := event.Field(rapid.IntRange(0, event.NumField()-1).Draw(t, "field")); f.Interface().(type) {
+	case string:
+		f.SetString(rapid.StringN(0, 3, -1).Filter(func(s string) bool { return s != f.String() }).Draw(t, "text"))
+	case int, int64:
+		f.SetInt(f.Int() ^ rapid.Int64Range(1, 1<<40).Draw(t, "number"))
+	case time.Time:
+		f.Set(reflect.ValueOf(f.Interface().(time.Time).Add(time.Duration(rapid.Int64Range(1, 1<<60).Draw(t, "later")))))
+	case []string:
+		f.Set(reflect.ValueOf(append([]string{"x"}, f.Interface().([]string)...)))
+	case []byte:
+		f.SetBytes(append([]byte{1}, f.Bytes()...))
+	}
 }

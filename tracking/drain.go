@@ -36,7 +36,11 @@ func signal(c chan struct{}) {
 func (w *Writer) append(b *Batch) error {
 	ctx, cancel := context.WithTimeout(w.ctx, w.c.Timeout)
 	defer cancel()
-	return w.c.Trail.AppendBatch(ctx, b)
+	err := w.c.Trail.AppendBatch(ctx, b)
+	if err == nil && w.anchored != nil {
+		w.anchors.stored(b)
+	}
+	return err
 }
 
 // appendLate stores a batch that has waited: what was to be erased meanwhile is erased first. Its seal does not change.
@@ -101,6 +105,9 @@ func (w *Writer) drain() {
 			w.draining.Store(false)
 			w.c.Log.Info("audit spool has drained")
 			signal(w.emptied)
+			if err := w.spool.scrub(w.ctx); err != nil && w.ctx.Err() == nil {
+				w.c.Log.Warn("what the audit spool held may still be read in its file", "error", err)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package tracking
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -127,6 +128,11 @@ func (s *spool) removeFirst() error {
 	}
 	s.bytes.Add(-int64(size))
 	return nil
+}
+
+// scrub overwrites what was removed: an erasure in the trail should not leave copies behind here.
+func (s *spool) scrub(ctx context.Context) error {
+	return boltfile.Scrub(ctx, s.db)
 }
 
 func (s *spool) close() error {

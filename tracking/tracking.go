@@ -186,7 +186,7 @@ type Event struct {
 	DurationMS    int64     `json:"duration_ms" bson:"duration_ms"`
 	ClientAddress string    `json:"client_address" bson:"client_address"`
 	UserAgent     string    `json:"user_agent,omitempty" bson:"user_agent"`
-	Count         int64     `json:"count,omitempty" bson:"count"`             // of refusals before authentication that this event stands for
+	Count         int64     `json:"count,omitempty" bson:"count"`             // of what this event stands for: refusals before authentication, events erased, batches dropped
 	Gateway       string    `json:"gateway" bson:"gateway"`                   // host name of the gateway; given by the Writer
 	Writer        string    `json:"writer" bson:"writer"`                     // one run of one gateway process; given by the Writer
 	Seq           int64     `json:"seq" bson:"seq"`                           // of the batch; given by the Writer

@@ -15,17 +15,19 @@ const noteQueue = 4096
 
 // WriterConfig of a Writer.
 type WriterConfig struct {
-	Trail      Trail
-	ChainKey   []byte                                              // of the batches' MACs
-	KeyVersion int                                                 // of the master key that it is derived from
-	Erasures   func(context.Context) (map[string]time.Time, error) // Auditor.Erasures: honoured by batches that waited; nil: there are none
-	Gateway    string                                              // host name, into every event
-	SpoolDir   string                                              // where batches wait while Trail is away; "" : no spool, Record fails instead
-	SpoolMax   int64                                               // bytes of JSON; full: Record fails with ErrUnavailable
-	Window     time.Duration                                       // how long a batch waits for company at most [2ms]
-	Timeout    time.Duration                                       // of one AppendBatch [2s]
-	Log        *slog.Logger
-	Now        func() time.Time
+	Trail          Trail
+	ChainKey       []byte                                              // of the batches' MACs
+	KeyVersion     int                                                 // of the master key that it is derived from
+	Erasures       func(context.Context) (map[string]time.Time, error) // Auditor.Erasures: honoured by batches that waited; nil: there are none
+	Gateway        string                                              // host name, into every event
+	SpoolDir       string                                              // where batches wait while Trail is away; "" : no spool, Record fails instead
+	SpoolMax       int64                                               // bytes of JSON; full: Record fails with ErrUnavailable
+	Window         time.Duration                                       // how long a batch waits for company at most [2ms]
+	Timeout        time.Duration                                       // of one AppendBatch [2s]
+	AnchorFile     string                                              // to which the ends of the chains are appended; "": nowhere
+	AnchorInterval time.Duration                                       // [1m]
+	Log            *slog.Logger
+	Now            func() time.Time
 }
 
 // Writer is the one writer of this process's part of the audit trail. It groups events into batches, seals each and
@@ -61,6 +63,9 @@ type Writer struct {
 	draining atomic.Bool   // the drainer's last append succeeded
 	drained  chan struct{} // closed when the drainer has ended
 
+	anchors  anchors
+	anchored chan struct{} // closed when the last anchors are written; nil without AnchorFile
+
 	closed atomic.Bool
 	lost   error // set by run before it ends
 
@@ -95,6 +100,9 @@ func NewWriter(c WriterConfig) (*Writer, error) {
 	if c.Timeout == 0 {
 		c.Timeout = 2 * time.Second
 	}
+	if c.AnchorInterval == 0 {
+		c.AnchorInterval = time.Minute
+	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
@@ -105,7 +113,8 @@ func NewWriter(c WriterConfig) (*Writer, error) {
 		c: c, id: rand.Text(),
 		writes: make(chan entry), notes: make(chan entry, noteQueue),
 		closing: make(chan struct{}), ended: make(chan struct{}),
-		wake: make(chan struct{}, 1), emptied: make(chan struct{}, 1), drained: make(chan struct{}),
+		anchors: anchors{path: c.AnchorFile},
+		wake:    make(chan struct{}, 1), emptied: make(chan struct{}, 1), drained: make(chan struct{}),
 	}
 	if c.SpoolDir != "" {
 		var err error
@@ -114,6 +123,13 @@ func NewWriter(c WriterConfig) (*Writer, error) {
 		}
 	}
 	w.ctx, w.stop = context.WithCancel(context.Background())
+	if c.AnchorFile != "" {
+		if err := w.anchors.prepare(); err != nil {
+			return nil, errors.Join(fmt.Errorf("audit writer: anchors: %w", err), w.spool.close())
+		}
+		w.anchored = make(chan struct{})
+		go w.anchor()
+	}
 	go w.run()
 	go w.drain()
 	return w, nil
@@ -178,5 +194,8 @@ func (w *Writer) Close(ctx context.Context) error {
 	}
 	w.stop()
 	<-w.drained
+	if w.anchored != nil {
+		<-w.anchored
+	}
 	return errors.Join(w.lost, w.spool.close())
 }

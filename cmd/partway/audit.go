@@ -43,7 +43,7 @@ func newAudit() *cobra.Command {
 			t := newTable(cmd.OutOrStdout(), "TIME", "TENANT", "OPERATION", "BUCKET", "KEY", "PART", "BYTES", "ROAD", "REASON", "OUTCOME", "STATUS", "MS")
 			err = each(cmd.Context(), c, "events", query, func(items []tracking.Event) error {
 				for _, e := range items {
-					t.row(clock(e.Time), e.Tenant, e.Operation, e.Bucket, cmp.Or(e.Key, e.Target), number(e.PartNumber),
+					t.row(clock(e.Time), e.Tenant, e.Operation, e.Bucket, cmp.Or(e.Key, e.Target, erased(e)), number(e.PartNumber),
 						number(cmp.Or(e.Bytes, e.BytesDeclared)), e.Road, e.Reason, e.Outcome, number(e.Status), number(e.DurationMS))
 				}
 				return nil
@@ -52,12 +52,21 @@ func newAudit() *cobra.Command {
 		},
 	}
 	gateway.add(cmd)
+	cmd.AddCommand(newAuditVerify(&gateway), newAuditExport(&gateway), newAuditErase(&gateway))
 	cmd.Flags().StringVar(&uploadID, "upload-id", "", "of this upload")
 	cmd.Flags().StringVar(&tenant, "tenant", "", "of this tenant")
 	cmd.Flags().StringVar(&since, "since", "", "from then on: a duration back from now (1h) or a time (RFC 3339)")
 	cmd.Flags().StringVar(&until, "until", "", "before then: as --since")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object per line")
 	return cmd
+}
+
+// erased stands for what is no longer there.
+func erased(e tracking.Event) string {
+	if e.Erased == nil {
+		return ""
+	}
+	return "(erased)"
 }
 
 // moment reads "1h" (that long before now) or an RFC 3339 time, and returns RFC 3339; "" stays "".

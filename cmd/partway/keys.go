@@ -20,7 +20,7 @@ func newKeys() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  showHelp,
 	}
-	cmd.AddCommand(newKeysRotate(), newKeysBackup())
+	cmd.AddCommand(newKeysRotate(), newKeysBackup(), newKeysChain())
 	return cmd
 }
 
@@ -134,6 +134,26 @@ func newKeysBackup() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&file, "config", "", "configuration file of the gateway [none: defaults and environment alone]")
 	cmd.Flags().StringVar(&out, "out", "", "the archive; it must not exist yet")
+	return cmd
+}
+
+func newKeysChain() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "chain",
+		Short: "Print the keys that check exports of the audit trail",
+		Long: "Print the keys of the audit chain, by version, for \"partway audit verify --file EXPORT --keys FILE\". They are derived from the master keys,\n" +
+			"which they do not give away: who has them can check exports, and could seal forged ones, but can make no token.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			keys, err := offlineKeys(file, "")
+			if err != nil {
+				return err
+			}
+			return lines(cmd.OutOrStdout(), []map[int][]byte{keys})
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "", "configuration file of the gateway [none: defaults and environment alone]")
 	return cmd
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -54,7 +55,8 @@ func (s *server) open(ctx context.Context) error {
 	if s.authority, err = newAuthority(c); err != nil {
 		return err
 	}
-	writer, err := s.openTrail()
+	auditor := &tracking.Auditor{Archive: s.store, Uploads: s.store, Keys: s.authority.chainKeys, KeyVersion: s.authority.keyVersion, Now: time.Now}
+	writer, err := s.openTrail(auditor)
 	if err != nil {
 		return err
 	}
@@ -103,6 +105,7 @@ func (s *server) open(ctx context.Context) error {
 		Sessions: sessions,
 		Writer:   writer,
 		Rates:    rates,
+		Auditor:  auditor,
 		Quota:    proxy.Quota{Bytes: c.Limits.TenantBytes, Daily: c.Limits.TenantPeriod == "day"},
 
 		DefaultRoad: proxy.Road(c.Transfer.Default),
@@ -190,15 +193,16 @@ func (s *server) openStores(ctx context.Context, probes map[string]func(context.
 // localShare: without Redis each of several gateways counts for itself, and allows only this part of the rate.
 const localShare = 4
 
-// openTrail starts the audit writer. It spools only in front of MongoDB: where the embedded store cannot be written, neither can
+// openTrail starts the audit writer and the regular work on the trail. It spools only in front of MongoDB: where the embedded store cannot be written, neither can
 // a file beside it.
-func (s *server) openTrail() (*tracking.Writer, error) {
+func (s *server) openTrail(auditor *tracking.Auditor) (*tracking.Writer, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, fmt.Errorf("the gateway's name in the audit trail: %w", err)
 	}
 	wc := tracking.WriterConfig{
 		Trail: s.store, ChainKey: s.authority.chainKeys[s.authority.keyVersion], KeyVersion: s.authority.keyVersion,
+		Erasures: auditor.Erasures, AnchorFile: s.config.Audit.AnchorFile, AnchorInterval: time.Duration(s.config.Audit.AnchorInterval),
 		Gateway: host, Log: s.log, Now: time.Now,
 	}
 	if s.config.MongoDB.URI != "" {
@@ -213,7 +217,20 @@ func (s *server) openTrail() (*tracking.Writer, error) {
 		defer cancel()
 		return writer.Close(ctx)
 	})
+	s.keep(&tracking.Keeper{Auditor: auditor, Writer: writer, Retention: time.Duration(s.config.Audit.Retention), Log: s.log})
 	return writer, nil
+}
+
+// keep runs k until the server is closed: before the writer is, to which it notes what it does.
+func (s *server) keep(k *tracking.Keeper) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var working sync.WaitGroup
+	working.Go(func() { k.Run(ctx) })
+	s.closers.add(func() error {
+		cancel()
+		working.Wait()
+		return nil
+	})
 }
 
 func (s *server) openBackends(probes map[string]func(context.Context) error) ([]*storage.Backend, error) {

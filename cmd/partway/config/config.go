@@ -23,6 +23,7 @@ type Config struct {
 	Limits   Limits   `yaml:"limits"`
 	CORS     CORS     `yaml:"cors"`
 	Web      Web      `yaml:"web"`
+	Audit    Audit    `yaml:"audit"`
 	Log      Log      `yaml:"log"`
 }
 
@@ -165,6 +166,13 @@ type SignIn struct {
 	Origins  []string `yaml:"origins"`
 }
 
+// Audit is how long events are kept and what is written down about them elsewhere.
+type Audit struct {
+	Retention      Duration `yaml:"retention"`
+	AnchorFile     string   `yaml:"anchor_file"`
+	AnchorInterval Duration `yaml:"anchor_interval"`
+}
+
 // Log is how much is logged to standard error, and in which form.
 type Log struct {
 	Level  string `yaml:"level"`
@@ -184,6 +192,7 @@ func Default() Config {
 		MongoDB:  MongoDB{Database: "partway"},
 		Limits:   Limits{XMLBytes: 4 << 20, HeaderBytes: 16 << 10, MinRate: 1 << 10, TenantPeriod: "month"},
 		Web:      Web{SignIn: SignIn{Scope: "openid"}},
+		Audit:    Audit{AnchorInterval: Duration(time.Minute)},
 		Log:      Log{Level: "info", Format: "text"},
 	}
 }

@@ -60,6 +60,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"key twice", "server:\n  drain: 1s\n  drain: 2s\n", `partway.yaml:3: mapping key "drain" already defined at [2:3]`},
 		{"broken YAML", "server: [\n", "partway.yaml:1: sequence end token ']' not found"},
 		{"two documents", works + "---\nserver:\n  region: x\n", "partway.yaml:9: more than one YAML document"},
+		{"retention of hours", works + "audit:\n  retention: 23h\n", "partway.yaml:9: audit.retention: 23h0m0s is under 24h: events are dropped by the day"},
+		{"anchors all the time", works + "audit:\n  anchor_interval: 0s\n", "partway.yaml:9: audit.anchor_interval: 0s is under 1s"},
 		{"no value", works + "server:\n  region:\n", "partway.yaml:9: server.region: no value: give it one or remove the key"},
 		{"no number", works + "limits:\n  xml_bytes: 4mb\n", `partway.yaml:9: limits.xml_bytes: "4mb" is not a whole number`},
 		{"huge number", works + "limits: {xml_bytes: 99999999999999999999}\n", `partway.yaml:8: limits.xml_bytes: "99999999999999999999" is out of range`},

@@ -50,6 +50,7 @@ func (c *Config) validate(o *origin) error {
 	c.checkStorage(k)
 	c.checkStores(k)
 	c.checkTransfers(k)
+	c.checkAudit(k)
 	c.checkUnserved(k)
 	return errors.Join(k.found...)
 }
@@ -245,6 +246,12 @@ func originOf(text string) string {
 		return text
 	}
 	return u.Scheme + "://" + u.Host
+}
+
+func (c *Config) checkAudit(k *check) {
+	a := &c.Audit
+	k.require(a.Retention == 0 || a.Retention >= Duration(24*time.Hour), "audit.retention", "%v is under 24h: events are dropped by the day", a.Retention)
+	k.require(a.AnchorInterval >= Duration(time.Second), "audit.anchor_interval", "%v is under 1s", a.AnchorInterval)
 }
 
 // checkUnserved refuses settings whose feature this version does not have: to accept one would promise it.
