@@ -118,9 +118,16 @@ func (s shim) run(t *testing.T, r shimRun, work, path string, keys ...string) []
 	t.Helper()
 	r.dir = t.TempDir()
 	args := append(s.command[1:len(s.command):len(s.command)], work, harness.Bucket, strings.Join(keys, ","), path)
-	out, err := harness.Run(t.Context(), append(r.env, s.env(&r)...), s.command[0], args...)
-	if err != nil {
-		t.Fatal(err)
+	cmd := exec.CommandContext(t.Context(), s.command[0], args...)
+	cmd.Env = slices.Concat(harness.CleanEnv(), r.env, s.env(&r))
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%s: %v\n%s%s", s.name, err, stdout.String(), stderr.String())
+	}
+	out := stdout.String()
+	if said := out + stderr.String(); strings.Contains(said, "X-Amz-Signature") {
+		t.Errorf("%s shows a signature: %s", s.name, said)
 	}
 	var all []outcome
 	for d := json.NewDecoder(strings.NewReader(out)); d.More(); {
@@ -141,7 +148,7 @@ func (s shim) run(t *testing.T, r shimRun, work, path string, keys ...string) []
 func TestShimsSendBodiesStraightToStorage(t *testing.T) {
 	secure := secureStack(t)
 	for _, s := range shims(t) {
-		if !s.same {
+		if !s.same && s.works["parts"] {
 			t.Run(s.name+"/http", func(t *testing.T) {
 				n := stacks[1].NewTenant(t)
 				s.direct(t, n, shimRun{env: n.Env(), storage: "http://" + n.ToStorage.Addr()}, "managed", 32*mib, 0)

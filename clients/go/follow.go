@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -51,6 +52,7 @@ func (d *direct) HandleDeserialize(ctx context.Context, in middleware.Deserializ
 	there, err := d.request(req, location)
 	if err == nil {
 		out, metadata, err = next.HandleDeserialize(ctx, middleware.DeserializeInput{Request: there})
+		hideQuery(err)
 		if err == nil {
 			err = refusal(out.RawResponse)
 		} else if !unreachable(err) || ctx.Err() != nil {
@@ -112,6 +114,13 @@ func refusal(raw any) error {
 	}
 	discard(resp)
 	return fmt.Errorf("storage answered %s", resp.Status)
+}
+
+// hideQuery takes the signature out of what net/http says: who has it may write until it expires.
+func hideQuery(err error) {
+	if e := new(url.Error); errors.As(err, &e) {
+		e.URL, _, _ = strings.Cut(e.URL, "?")
+	}
 }
 
 // discard what is left of an answer, so that its connection can be used again.

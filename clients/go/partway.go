@@ -14,6 +14,7 @@ package partway
 import (
 	"fmt"
 
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/smithy-go/middleware"
 )
 
@@ -33,10 +34,8 @@ func Direct(storage ...string) func(*middleware.Stack) error {
 		d.allowed = append(d.allowed, o)
 	}
 	return func(stack *middleware.Stack) error {
-		if id := stack.ID(); id != "UploadPart" && id != "PutObject" {
-			return invalid
-		}
-		if invalid != nil {
+		_, presigning := stack.Finalize.Get((*v4.PresignHTTPRequestMiddleware)(nil).ID())
+		if id := stack.ID(); id != "UploadPart" && id != "PutObject" || presigning || invalid != nil {
 			return invalid
 		}
 		if checksum, ok := stack.Finalize.Get(checksumID); ok {

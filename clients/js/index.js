@@ -28,10 +28,11 @@ export function install(client, { storage } = {}) {
   // fetch follows redirects by itself, with all headers that it has.
   if (typeof handler.constructor.checkSocketUsage !== "function") throw new TypeError("partway: the client needs a NodeHttpHandler");
   const allowed = storage && new Set(storage.map(origin));
-  const add = (step, name, make) => client.middlewareStack.add(
-    (next, context) => (commands.has(context.commandName) ? make(next, context) : next), { step, priority: "low", name, override: true });
-  add("build", "partwayPlain", plain);
-  add("deserialize", "partwayDirect", direct(handler, allowed)); // the last, so that what follows it is the request handler alone
+  const only = (make) => (next, context) => (commands.has(context.commandName) ? make(next, context) : next);
+  // Before each attempt is signed, and behind where presigned URLs are made.
+  client.middlewareStack.addRelativeTo(only(plain), { relation: "before", toMiddleware: "retryMiddleware", name: "partwayPlain", override: true });
+  // The last, so that what follows it is the request handler alone.
+  client.middlewareStack.add(only(direct(handler, allowed)), { step: "deserialize", priority: "low", name: "partwayDirect", override: true });
   return client;
 }
 

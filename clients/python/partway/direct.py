@@ -36,6 +36,7 @@ class Direct:
         root = type(self._gateway).__module__.rpartition(".")[0]
         self._utils = importlib.import_module(root + ".utils")
         e = importlib.import_module(root + ".exceptions")
+        self._failed = e.HTTPClientError
         self._unreachable = (e.EndpointConnectionError, e.ConnectTimeoutError, e.ProxyConnectionError, e.SSLError)
 
     def register(self):
@@ -108,6 +109,11 @@ class Direct:
             self._relay_until = time.monotonic() + PAUSE
             log.warning("partway: %s:%d cannot be reached: %s; asking for the relay", *origin(location)[1:], type(why).__name__)
             return None
+        except self._failed as why:
+            # botocore's to try again. What it says names the URL, and who has that may write until it expires.
+            if "endpoint_url" not in why.kwargs:
+                raise
+            raise type(why)(**dict(why.kwargs, endpoint_url=location.partition("?")[0])) from None
         if 300 <= answer.status_code < 400 or answer.status_code == 403:
             log.warning("partway: storage answered %d; asking for the relay", answer.status_code)
             return None

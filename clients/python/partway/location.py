@@ -32,8 +32,8 @@ def target(location, gateway, allowed=None):
     try:
         url = urlsplit(location)
         there = origin(location)
-    except ValueError as e:
-        raise Refused("its Location is %s" % e) from None
+    except ValueError:
+        raise Refused("its Location is not an http or https URL") from None
     if url.username is not None or url.password is not None or url.fragment:
         raise Refused("its Location is no presigned URL")
     here = origin(gateway)[1]
