@@ -55,13 +55,26 @@ func NewSealer(masters []MasterKey) (*Sealer, error) {
 
 // Seal returns base64url(key version ‖ nonce ‖ AEAD(ref), bound to bucket NUL key).
 func (s *Sealer) Seal(ref UploadRef, bucket, key string) string {
-	k := s.byVersion[s.active]
+	return s.seal(s.active, ref, bucket, key)
+}
+
+// SealAll returns every id that the upload may have been given: one under each key.
+func (s *Sealer) SealAll(ref UploadRef, bucket, key string) []string {
+	var ids []string
+	for version := range s.byVersion {
+		ids = append(ids, s.seal(version, ref, bucket, key))
+	}
+	return ids
+}
+
+func (s *Sealer) seal(version uint8, ref UploadRef, bucket, key string) string {
+	k := s.byVersion[version]
 	bound := boundTo(bucket, key)
 	plain := append([]byte{ref.Flags}, binary.AppendUvarint(nil, uint64(len(ref.Backend)))...)
 	plain = append(append(plain, ref.Backend...), ref.StorageID...)
 
 	nonce := k.syntheticNonce(bound, plain)
-	out := append([]byte{s.active}, nonce...)
+	out := append([]byte{version}, nonce...)
 	return base64.RawURLEncoding.EncodeToString(k.aead.Seal(out, nonce, plain, bound))
 }
 

@@ -27,26 +27,29 @@ func (g *Gateway) abortMultipartUpload(ctx context.Context, r *Request) (*Respon
 	if err := r.matchInitiated(u); err != nil {
 		return nil, err
 	}
-	switch {
-	case u.State.Terminal():
-		return nil, errNoSuchUpload
-	case g.atWork(u):
-		return nil, errOperationAborted
-	case u.State == tracking.StateCompleting:
-		if err := g.move(ctx, u, tracking.StateUnknown); err != nil {
-			return nil, err
-		}
-	}
-	before := u.State
-	if before != tracking.StateAborting {
-		if err := g.move(ctx, u, tracking.StateAborting); err != nil {
-			return nil, err
-		}
-	}
-	g.putState(ctx, u.ID, tracking.StateAborting)
 	c := r.call()
 	c.Headers = slices.DeleteFunc(c.Headers, func(h sigv4.Header) bool { return h.Name == ifMatchInitiated })
 	c.Query = []storage.Param{{Name: "uploadId", Value: ref.StorageID}}
+	return g.abort(ctx, b, u, c)
+}
+
+// abort ends u, whose storage id c names. One that is completing is left alone while anybody may be at work on it; after that, what became
+// of it comes first.
+func (g *Gateway) abort(ctx context.Context, b *storage.Backend, u *tracking.Upload, c *storage.Call) (*Response, error) {
+	if g.atWork(u) {
+		return nil, errOperationAborted
+	}
+	if u.State == tracking.StateCompleting || u.State == tracking.StateUnknown {
+		if _, err := g.whatBecame(ctx, b, u.StorageID, u); err != nil {
+			return nil, err
+		}
+	}
+	if u.State.Terminal() {
+		return nil, errNoSuchUpload
+	}
+	if err := g.startAbort(ctx, u); err != nil {
+		return nil, err
+	}
 	resp, err := g.forward(ctx, b, c, nil)
 	if refusal := (*Error)(nil); errors.As(err, &refusal) && refusal.Status < http.StatusInternalServerError && refusal.Code != errNoSuchUpload.Code {
 		// Storage refused for a reason of its own: the upload is as it was.
@@ -91,6 +94,22 @@ func (r *Request) matchInitiated(u *tracking.Upload) error {
 		return nil
 	}
 	return errPrecondition.with("Condition", ifMatchInitiated)
+}
+
+// startAbort moves u, which nobody is completing, to aborting.
+func (g *Gateway) startAbort(ctx context.Context, u *tracking.Upload) error {
+	if u.State == tracking.StateCompleting {
+		if err := g.move(ctx, u, tracking.StateUnknown); err != nil {
+			return err
+		}
+	}
+	if u.State != tracking.StateAborting {
+		if err := g.move(ctx, u, tracking.StateAborting); err != nil {
+			return err
+		}
+	}
+	g.putState(ctx, u.ID, tracking.StateAborting)
+	return nil
 }
 
 // move changes the state of a record that was just read, by compare-and-swap.

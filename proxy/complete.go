@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +21,8 @@ const (
 	completeTimeout  = 15 * time.Minute // S3: "processing of a Complete request could take several minutes"
 	completePatience = 10 * time.Second // after which the client is kept waiting with white space
 	completeMemory   = 24 * time.Hour   // how long the same list gets the same answer
+	hiddenTime       = time.Minute      // how long one call waits for an upload that storage shows no more to turn into an object
+	resendMark       = time.Minute      // who sends a Complete again says so in the record, if nobody did for so long
 )
 
 // completion is one CompleteMultipartUpload on its way.
@@ -76,8 +77,9 @@ func (g *Gateway) completeMultipartUpload(_ context.Context, r *Request) (*Respo
 	}
 }
 
-// complete takes the record to an end, or leaves it where a retry can.
+// complete takes the record to an end, or leaves it where a retry can. Each turn of the loop begins with what the record and storage say now.
 func (g *Gateway) complete(ctx context.Context, c *completion) (*Response, error) {
+	settling := pauses{left: g.hidden}
 	for {
 		var err error
 		if c.u, err = g.Store.Upload(ctx, c.r.Event.UploadID); err != nil {
@@ -88,10 +90,7 @@ func (g *Gateway) complete(ctx context.Context, c *completion) (*Response, error
 		case tracking.StateOpen:
 		case tracking.StateCompleting, tracking.StateUnknown: // anybody's to finish who has the same list
 			if c.u.Completion.ListHash != c.hash {
-				if g.atWork(c.u) {
-					return nil, errOperationAborted
-				}
-				if err := g.move(ctx, c.u, tracking.StateOpen); err != nil && !errors.Is(err, tracking.ErrConflict) {
+				if err := g.supersedeList(ctx, c); err != nil {
 					return nil, err
 				}
 				continue
@@ -103,32 +102,60 @@ func (g *Gateway) complete(ctx context.Context, c *completion) (*Response, error
 			return nil, errNoSuchUpload
 		}
 		held, err := c.b.ListParts(ctx, c.r.Bucket, c.r.Key, c.storage)
+		gone := errors.Is(err, storage.ErrNoSuchUpload)
 		switch {
-		case errors.Is(err, storage.ErrNoSuchUpload) && first:
+		case gone && first:
 			err = g.endedElsewhere(ctx, c)
-		case errors.Is(err, storage.ErrNoSuchUpload):
-			return g.findOut(ctx, c)
-		case err == nil && first:
+		case gone:
+			if err = g.findOut(ctx, c.b, c.u); err == nil && c.u.State == tracking.StateUnknown {
+				err = errInternal.because(errors.New("the upload is gone and no object fits its Complete"))
+			}
+		case err != nil:
+		case first:
 			err = g.begin(ctx, c, held)
+		case c.u.State == tracking.StateUnknown: // storage has it after all
+			err = g.move(ctx, c.u, tracking.StateOpen)
+		default:
+			err = g.markResend(ctx, c.u)
 		}
-		if errors.Is(err, tracking.ErrConflict) {
-			continue // somebody moved it meanwhile: see where to
+		if err == nil && !gone && c.u.State == tracking.StateCompleting {
+			var resp *Response
+			if resp, err = g.askToComplete(ctx, c, first); err == nil {
+				return resp, nil
+			}
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, errUnderWay):
+			if !settling.next(ctx) {
+				return nil, errUnavailable.because(err)
+			}
+		case err != nil && !errors.Is(err, tracking.ErrConflict):
 			return nil, err
 		}
-		c.u.Bytes, c.u.Parts = c.sum(held), len(c.parts)
-		return g.askToComplete(ctx, c, first)
 	}
 }
 
-// atWork reports whether some gateway may still be waiting for storage to complete u.
-func (g *Gateway) atWork(u *tracking.Upload) bool {
-	return u.State == tracking.StateCompleting && g.Now().Sub(u.Completion.Started) < completeTimeout
+// supersedeList makes room for another list than the one that the record was asked to complete, once nobody can be at work on that one: what became of it
+// comes first.
+func (g *Gateway) supersedeList(ctx context.Context, c *completion) error {
+	if g.atWork(c.u) {
+		return errOperationAborted
+	}
+	there, err := g.whatBecame(ctx, c.b, c.storage, c.u)
+	switch {
+	case err == nil && there:
+		err = g.move(ctx, c.u, tracking.StateOpen)
+	case err == nil && c.u.State == tracking.StateUnknown:
+		err = errNoSuchUpload
+	}
+	if errors.Is(err, tracking.ErrConflict) {
+		return nil
+	}
+	return err
 }
 
-// begin moves an open upload to completing, if the parts that the list names are within the limits of the token and of its tenant. The move
-// writes the name of the charge into the record; see tracking.Spending.
+// begin moves an open upload to completing, if the parts that the list names are within the limits of the token and of its tenant. The record then
+// says all that it takes to find out how the Complete ended, and the name of the charge; see tracking.Spending.
 func (g *Gateway) begin(ctx context.Context, c *completion, held []storage.Part) error {
 	if err := g.checkSizes(c, held); err != nil {
 		return err
@@ -144,7 +171,10 @@ func (g *Gateway) begin(ctx context.Context, c *completion, held []storage.Part)
 	if err != nil {
 		return err
 	}
-	c.u.Completion = &tracking.Completion{ListHash: c.hash, Started: g.Now().UTC().Truncate(time.Millisecond), Charge: charge}
+	c.u.Bytes, c.u.Parts = c.sum(held), len(c.parts)
+	c.u.Completion = &tracking.Completion{
+		ListHash: c.hash, Started: g.Now().UTC().Truncate(time.Millisecond), ETag: multipartETag(c.parts), Location: location(c.r), Charge: charge,
+	}
 	if err := g.move(ctx, c.u, tracking.StateCompleting); err != nil {
 		if errors.Is(err, tracking.ErrConflict) {
 			g.refund(ctx, charge)
@@ -186,12 +216,13 @@ func (g *Gateway) endedElsewhere(ctx context.Context, c *completion) error {
 	return errNoSuchUpload
 }
 
-// askToComplete sends the Complete. An answer that never came is asked about: the upload is still there (ask once more) or it is not.
+// askToComplete sends the Complete. An answer that never came is asked about: the upload is still there (ask once more) or it is not, and
+// then its end is to be found out: errUnderWay.
 func (g *Gateway) askToComplete(ctx context.Context, c *completion, first bool) (*Response, error) {
 	for attempt := 1; ; attempt++ {
 		status, header, body, err := g.sendComplete(ctx, c)
 		if err == nil && status == http.StatusOK && !isErrorXML(body) {
-			return g.completed(ctx, c, tracking.StateCompleted, header, body)
+			return g.completed(ctx, c, header, body)
 		}
 		if err == nil && status == http.StatusOK {
 			status = statusOfCode(body)
@@ -199,18 +230,18 @@ func (g *Gateway) askToComplete(ctx context.Context, c *completion, first bool) 
 		certain := first && attempt == 1 // nobody can have completed it but this one request
 		if err == nil && (status < http.StatusInternalServerError || status == http.StatusNotImplemented) {
 			refusal := storageError(status, body)
-			if refusal.Code == errNoSuchUpload.Code || !certain && status == http.StatusPreconditionFailed && g.goneAtStorage(ctx, c) {
-				return g.findOut(ctx, c)
+			if refusal.Code == errNoSuchUpload.Code || !certain && g.goneAtStorage(ctx, c) {
+				return nil, errUnderWay
 			}
 			if err := g.reopen(ctx, c, refusal.Code); err != nil {
-				return nil, err // told to try again, which will find out the same
+				return nil, err
 			}
 			return nil, refusal
 		}
 		_, lookup := c.b.ListParts(ctx, c.r.Bucket, c.r.Key, c.storage)
 		switch {
 		case errors.Is(lookup, storage.ErrNoSuchUpload):
-			return g.findOut(ctx, c)
+			return nil, errUnderWay
 		case lookup != nil: // storage is away: the record stays completing, and anybody may send the same Complete again
 			return nil, errUnavailable.because(errors.Join(err, lookup))
 		case attempt < 2:
@@ -222,7 +253,8 @@ func (g *Gateway) askToComplete(ctx context.Context, c *completion, first bool) 
 	}
 }
 
-// goneAtStorage tells a condition that failed from one that our own earlier Complete made fail.
+// goneAtStorage tells a refusal from what only looks like one, because our own earlier Complete has taken effect: a condition that fails, a
+// part that is no more.
 func (g *Gateway) goneAtStorage(ctx context.Context, c *completion) bool {
 	_, err := c.b.ListParts(ctx, c.r.Bucket, c.r.Key, c.storage)
 	return errors.Is(err, storage.ErrNoSuchUpload)
@@ -238,101 +270,16 @@ func (g *Gateway) sendComplete(ctx context.Context, c *completion) (int, http.He
 	return answer.StatusCode, answer.Header, body, err
 }
 
-// findOut resolves a Complete whose upload is gone from storage. If the record admits no abort, it completed: HeadObject only fills in what the
-// answer would have said. An object of before the Complete, or none, fits nothing: then the state is unknown and the
-// answer is an error, never a guess.
-func (g *Gateway) findOut(ctx context.Context, c *completion) (*Response, error) {
-	u, err := g.Store.Upload(ctx, c.u.ID)
-	if err != nil {
-		return nil, asNoSuchUpload(err)
-	}
-	switch {
-	case u.State == tracking.StateCompleted || u.State == tracking.StateSuperseded:
-		c.u = u
-		return g.sameAnswer(c)
-	case u.State != tracking.StateCompleting && u.State != tracking.StateUnknown || u.Completion.ListHash != c.hash:
-		return nil, errNoSuchUpload
-	}
-	u.Bytes, u.Parts = c.u.Bytes, len(c.parts)
-	c.u = u
-	object, err := c.b.HeadObject(ctx, c.r.Bucket, c.r.Key, "")
-	if err != nil && !errors.Is(err, storage.ErrNotFound) {
-		return nil, err
-	}
-	etag := multipartETag(c.parts)
-	switch {
-	// Last-Modified has whole seconds.
-	case err != nil || object.LastModified.Before(u.Completion.Started.Truncate(time.Second)):
-		return g.end(ctx, c, tracking.StateUnknown, nil, errInternal.because(errors.New("the upload is gone and no object fits its Complete")))
-	case object.ETag == etag || etag == "": // parts whose ETags are no MD5s foretell nothing
-		etag, c.u.Bytes = object.ETag, object.Size
-		header := http.Header{}
-		if object.VersionID != "" {
-			header.Set("x-amz-version-id", object.VersionID)
-		}
-		return g.completed(ctx, c, tracking.StateCompleted, header, completeXML(c.r, etag))
-	}
-	return g.completed(ctx, c, tracking.StateSuperseded, http.Header{}, completeXML(c.r, etag))
-}
-
-// completed records the end and answers. The record comes first: an answer that is not remembered would not be repeated.
-func (g *Gateway) completed(ctx context.Context, c *completion, to tracking.State, header http.Header, body []byte) (*Response, error) {
-	body = replaceText(body, "Location", location(c.r))
-	var made struct{ ETag string }
-	if err := xml.Unmarshal(body, &made); err != nil {
+// completed records what storage said, and answers it. The record comes first: an answer that is not remembered would not be repeated.
+func (g *Gateway) completed(ctx context.Context, c *completion, header http.Header, body []byte) (*Response, error) {
+	if err := remember(c.u, header, replaceText(body, "Location", c.u.Completion.Location)); err != nil {
 		return nil, errUnavailable.because(fmt.Errorf("storage's answer to CompleteMultipartUpload: %w", err))
 	}
-	c.u.ETag, c.u.Completion.Answer = made.ETag, body
-	c.u.Completion.Headers = nil
-	for _, h := range answerHeaders(header) {
-		if h.Name != "content-type" && h.Name != "etag" {
-			c.u.Completion.Headers = append(c.u.Completion.Headers, h.Name, h.Value)
-		}
-	}
-	return g.end(ctx, c, to, c.answer(), nil)
-}
-
-// end moves the record to a last state. Another gateway that was there first has recorded the answer that everybody gets.
-func (g *Gateway) end(ctx context.Context, c *completion, to tracking.State, resp *Response, refusal *Error) (*Response, error) {
-	c.u.ResultCode = ""
-	if refusal != nil {
-		c.u.ResultCode = refusal.Code
-	}
-	if c.u.State != to {
-		err := g.move(ctx, c.u, to)
-		if errors.Is(err, tracking.ErrConflict) {
-			return g.endAgain(ctx, c, to, resp, refusal)
-		}
-		if err != nil {
-			return nil, errUnavailable.because(err)
-		}
-	}
-	g.settle(ctx, chargeOf(c.u)) // what is unknown counts
-	g.putState(ctx, c.u.ID, to)
-	if refusal != nil {
-		if to == tracking.StateUnknown {
-			g.Log.Error("a Complete ended with an unknown outcome", "request_id", c.r.ID, "bucket", c.r.Bucket, "upload", c.u.Record)
-		}
-		return nil, refusal
-	}
-	return resp, nil
-}
-
-// endAgain is end where the record moved on. What another gateway could not find out (unknown) does not stand against what storage told
-// this one; in any other state the record has the answer.
-func (g *Gateway) endAgain(ctx context.Context, c *completion, to tracking.State, resp *Response, refusal *Error) (*Response, error) {
-	now, err := g.Store.Upload(ctx, c.r.Event.UploadID)
-	if err != nil {
+	var err error
+	if c.u, err = g.insist(ctx, c.u); err != nil {
 		return nil, errUnavailable.because(err)
 	}
-	if now.State != tracking.StateUnknown || to != tracking.StateCompleted || now.Completion.ListHash != c.hash {
-		c.u = now
-		return g.sameAnswer(c)
-	}
-	c.u.Completion.Charge = chargeOf(now)
-	now.ETag, now.Bytes, now.Parts, now.Completion = c.u.ETag, c.u.Bytes, c.u.Parts, c.u.Completion
-	c.u = now
-	return g.end(ctx, c, to, resp, refusal)
+	return g.sameAnswer(c)
 }
 
 // reopen takes a record back that storage refused to complete.
@@ -340,14 +287,11 @@ func (g *Gateway) reopen(ctx context.Context, c *completion, code string) error 
 	charge := chargeOf(c.u)
 	c.u.ResultCode, c.u.Completion, c.u.Bytes, c.u.Parts = code, nil, 0, 0
 	err := g.move(ctx, c.u, tracking.StateOpen)
-	if errors.Is(err, tracking.ErrConflict) {
-		return nil // the same Complete, elsewhere, got its answer first: the record has it
-	}
 	if err == nil {
 		g.refund(ctx, charge)
 		g.putState(ctx, c.u.ID, tracking.StateOpen)
 	}
-	return err
+	return err // a conflict: the same Complete, elsewhere, got its answer first, and the record has it
 }
 
 // sameAnswer repeats what the same list was answered before.
@@ -356,16 +300,11 @@ func (g *Gateway) sameAnswer(c *completion) (*Response, error) {
 	if !done || c.u.Completion.ListHash != c.hash || g.Now().Sub(c.u.UpdatedAt) > completeMemory {
 		return nil, errNoSuchUpload
 	}
-	return c.answer(), nil
-}
-
-// answer is the one that the record holds.
-func (c *completion) answer() *Response {
 	ev := &c.r.Event
 	ev.Parts, ev.Bytes, ev.ETag = c.u.Parts, c.u.Bytes, c.u.ETag
 	resp := reply(http.StatusOK, c.u.Completion.Answer, c.u.Completion.Headers...)
 	resp.Headers = append(resp.Headers, xmlType)
-	return resp
+	return resp, nil
 }
 
 // sum is the size of the parts that the list names, by what storage holds.

@@ -141,6 +141,12 @@ func TestAnUploadThatVanishedIsNeverCalledCompleted(t *testing.T) {
 	b.s3.mu.Lock()
 	clear(b.s3.uploads) // a lifecycle rule, say
 	b.s3.mu.Unlock()
+	b.gateway.hidden = 0
+	b.want(b.complete(key, id, "hello"), 503, "ServiceUnavailable")
+	if u := b.record(id); u.State != tracking.StateCompleting { // storage may hide it while it works on it
+		t.Errorf("record is %s", u.State)
+	}
+	b.wait(completeTimeout + resendMark)
 	b.want(b.complete(key, id, "hello"), 500, "InternalError")
 	if u := b.record(id); u.State != tracking.StateUnknown {
 		t.Errorf("record is %s", u.State)

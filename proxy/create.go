@@ -66,6 +66,9 @@ func (g *Gateway) createMultipartUpload(ctx context.Context, r *Request) (*Respo
 		if abort := b.AbortUpload(tidy, r.Bucket, r.Key, u.StorageID); abort != nil {
 			g.Log.Error("an upload at storage has no record", "request_id", r.ID, "bucket", r.Bucket, "record", u.Record, "error", abort)
 		}
+		if errors.Is(err, tracking.ErrConflict) || errors.Is(err, tracking.ErrNotFound) { // the sweep has taken the intent of a Create that slept
+			return nil, errUnavailable.because(err)
+		}
 		return nil, fmt.Errorf("recording the upload: %w", err)
 	}
 	r.Event.UploadID = u.ID

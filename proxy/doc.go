@@ -7,6 +7,8 @@
 //	request.go     what was asked: bucket, key, query, head
 //	operations.go  which S3 operation that is: one row each
 //	create.go complete.go abort.go part.go parts.go uploads.go   multipart uploads
+//	outcome.go                                                   what became of a Complete that nobody saw end
+//	sweep.go intents.go                                          uploads that nobody will end
 //	put.go object.go list.go bucket.go                           objects and buckets
 //	decide.go      which road a body takes: relay, redirect or sign, and why
 //	forward.go     a client's request made into a storage request: which headers go along, how the body is framed

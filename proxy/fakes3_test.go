@@ -23,6 +23,10 @@ type fakeS3 struct {
 
 	URL string
 
+	now  func() time.Time // nil: time.Now
+	busy chan struct{}    // told of each request that hides or is slow
+	free chan struct{}    // closed when those may go on
+
 	mu      sync.Mutex
 	uploads map[string]*fakeUpload
 	objects map[string]fakeObject
@@ -34,8 +38,9 @@ type fakeS3 struct {
 }
 
 type fakeUpload struct {
-	path  string
-	parts map[int][]byte
+	path      string
+	parts     map[int][]byte
+	initiated time.Time
 }
 
 type fakeObject struct {
@@ -54,28 +59,42 @@ const (
 	refuse           // 403 AccessDenied
 	fail             // 500 InternalError
 	errorIn200       // 200 with <Error>
+	hide             // storage shows the upload no more until free is closed, and then does it
+	slow             // storage does it, and answers when free is closed
 	talk             // 403, and its <Error> repeats what was signed, as S3's SignatureDoesNotMatch does
 )
 
 func newFakeS3(t *testing.T) *fakeS3 {
-	f := &fakeS3{uploads: map[string]*fakeUpload{}, objects: map[string]fakeObject{}}
+	f := &fakeS3{uploads: map[string]*fakeUpload{}, objects: map[string]fakeObject{}, busy: make(chan struct{}, 100), free: make(chan struct{})}
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
 	f.URL = server.URL
 	return f
 }
 
-// faults makes each further request named op meet the next of list; when it is used up all goes well.
+// faults makes each further request named op meet the next of list; when it is used up all goes well. Other requests go well.
 func (f *fakeS3) faults(op string, list ...fault) {
 	f.mu.Lock()
+	f.fault = nil
+	f.mu.Unlock()
+	f.alsoFaults(op, list...)
+}
+
+// alsoFaults is faults that leaves those of other requests.
+func (f *fakeS3) alsoFaults(op string, list ...fault) {
+	f.mu.Lock()
 	defer f.mu.Unlock()
+	others := f.fault
 	f.fault = func(got string) fault {
-		if got != op || len(list) == 0 {
-			return none
+		switch {
+		case got == op && len(list) > 0:
+			next := list[0]
+			list = list[1:]
+			return next
+		case got != op && others != nil:
+			return others(got)
 		}
-		next := list[0]
-		list = list[1:]
-		return next
+		return none
 	}
 }
 
@@ -90,6 +109,13 @@ func (f *fakeS3) count(op string) int {
 		}
 	}
 	return n
+}
+
+func (f *fakeS3) clock() time.Time {
+	if f.now == nil {
+		return time.Now()
+	}
+	return f.now()
 }
 
 func (f *fakeS3) object(path string) (fakeObject, bool) {
@@ -115,7 +141,7 @@ func fakeOp(r *http.Request) string {
 	q := r.URL.Query()
 	switch {
 	case q.Has("uploads"):
-		return "create"
+		return map[string]string{"GET": "uploads", "POST": "create"}[r.Method]
 	case q.Has("delete"):
 		return "deletes"
 	case q.Has("tagging"):
@@ -157,6 +183,24 @@ func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
 		fmt.Fprintf(w, "<Error><Code>SignatureDoesNotMatch</Code><Message>no</Message><SignatureProvided>%s</SignatureProvided><StringToSign>%[1]s</StringToSign></Error>", r.Header.Get("Authorization"))
 		return
+	case hide:
+		id := r.URL.Query().Get("uploadId")
+		hidden := f.uploads[id]
+		delete(f.uploads, id)
+		f.mu.Unlock()
+		f.busy <- struct{}{}
+		<-f.free
+		f.mu.Lock()
+		if hidden != nil {
+			f.uploads[id] = hidden
+		}
+	case slow:
+		f.do(w, r, op, body)
+		f.mu.Unlock()
+		f.busy <- struct{}{}
+		<-f.free
+		f.mu.Lock()
+		return
 	case cutAfter:
 		w = httptest.NewRecorder()
 		defer panic(http.ErrAbortHandler)
@@ -188,8 +232,16 @@ func (f *fakeS3) do(w http.ResponseWriter, r *http.Request, op string, body []by
 	case "create":
 		f.serial++
 		id = fmt.Sprintf("storage-upload-%d", f.serial)
-		f.uploads[id] = &fakeUpload{r.URL.Path, map[int][]byte{}}
+		f.uploads[id] = &fakeUpload{r.URL.Path, map[int][]byte{}, f.clock()}
 		fmt.Fprintf(w, "<InitiateMultipartUploadResult><UploadId>%s</UploadId></InitiateMultipartUploadResult>", id)
+	case "uploads":
+		fmt.Fprint(w, "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>")
+		for id, u := range f.uploads {
+			if key, ok := strings.CutPrefix(u.path, r.URL.Path+"/"); ok && strings.HasPrefix(key, r.URL.Query().Get("prefix")) {
+				fmt.Fprintf(w, "<Upload><Key>%s</Key><UploadId>%s</UploadId><Initiated>%s</Initiated></Upload>", key, id, u.initiated.UTC().Format(time.RFC3339Nano))
+			}
+		}
+		fmt.Fprint(w, "</ListMultipartUploadsResult>")
 	case "part":
 		n, _ := strconv.Atoi(r.URL.Query().Get("partNumber"))
 		u.parts[n] = body
@@ -221,7 +273,7 @@ func (f *fakeS3) do(w http.ResponseWriter, r *http.Request, op string, body []by
 		}
 		delete(f.uploads, id)
 		etag := multipartETag(list.Part)
-		f.objects[r.URL.Path] = fakeObject{object, etag, time.Now()}
+		f.objects[r.URL.Path] = fakeObject{object, etag, f.clock()}
 		fmt.Fprintf(w, "<CompleteMultipartUploadResult><Location>http://storage/x</Location><ETag>%s</ETag></CompleteMultipartUploadResult>", etag)
 	case "deletes":
 		var list deleteList
@@ -239,7 +291,7 @@ func (f *fakeS3) do(w http.ResponseWriter, r *http.Request, op string, body []by
 		delete(f.uploads, id)
 		w.WriteHeader(http.StatusNoContent)
 	case "put":
-		f.objects[r.URL.Path] = fakeObject{body, etagOf(body), time.Now()}
+		f.objects[r.URL.Path] = fakeObject{body, etagOf(body), f.clock()}
 		w.Header().Set("ETag", etagOf(body))
 	case "get", "head":
 		o, ok := f.objects[r.URL.Path]

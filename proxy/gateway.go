@@ -22,7 +22,8 @@ import (
 	"partway/tracking"
 )
 
-// Config of a Gateway. Every field must be set, but Domains, TrustedProxies, CORSOrigins, JWKS, Pages, SignIn, Buckets, Rates, Quota and Probes.
+// Config of a Gateway. Every field must be set, but Domains, TrustedProxies, CORSOrigins, JWKS, Pages, SignIn, Buckets, Rates, Quota, SweepEvery
+// and Probes.
 type Config struct {
 	Region  string
 	Domains []string // virtual-host style: BUCKET.DOMAIN
@@ -52,6 +53,7 @@ type Config struct {
 	DefaultRoad Road          // RoadRelay or RoadRedirect
 	URLTTL      time.Duration // life of a presigned URL, <= 5 min
 	MaxAge      time.Duration // life of an upload
+	SweepEvery  time.Duration // 0: never
 	XMLBytes    int           // largest XML or JSON body
 	HeaderBytes int           // largest request head
 
@@ -72,6 +74,7 @@ type Gateway struct {
 	spent    spent
 	turns    turns         // of the Completes
 	patience time.Duration // how long a Complete may take before its answer begins; changed by tests alone
+	hidden   time.Duration // hiddenTime; changed by tests alone
 
 	base   context.Context // of everything that may outlive its client; ends with Shutdown
 	cancel context.CancelCauseFunc
@@ -86,7 +89,7 @@ type Gateway struct {
 	mu       sync.Mutex
 	listener *relay.Listener // nil until Serve
 	stopped  bool            // Shutdown was called
-	running  sync.WaitGroup  // Completes that go on without their client, and the writer of refusals
+	running  sync.WaitGroup  // Completes that go on without their client, the writer of refusals, and the sweep
 }
 
 // lastWords is how long transfers that were cut may take to end.
@@ -96,7 +99,7 @@ var errShutdown = errors.New("the gateway is shutting down")
 
 // New checks the config.
 func New(c Config) (*Gateway, error) {
-	g := &Gateway{Config: c, backends: map[string]*storage.Backend{}, refusals: newRefusals(), turns: turns{busy: map[string]chan struct{}{}}, patience: completePatience}
+	g := &Gateway{Config: c, backends: map[string]*storage.Backend{}, refusals: newRefusals(), turns: turns{busy: map[string]chan struct{}{}}, patience: completePatience, hidden: hiddenTime}
 	for _, b := range c.Backends {
 		g.backends[b.Name()] = b
 	}
@@ -157,6 +160,9 @@ func (g *Gateway) Serve(l net.Listener) error {
 	g.listener = listener
 	writer := g.Writer
 	g.running.Go(func() { g.refusals.run(g.base, writer) })
+	if g.SweepEvery > 0 {
+		g.running.Go(func() { g.sweepEvery(g.base, g.SweepEvery) })
+	}
 	g.mu.Unlock()
 	if err := g.app.Listener(listener); g.base.Err() == nil && !errors.Is(err, net.ErrClosed) {
 		return err

@@ -33,7 +33,8 @@ type bench struct {
 	writer  *tracking.Writer
 	issuer  *auth.Issuer
 	url     string
-	tenant  string // bearer: everything under uploads/acme/
+	tenant  string        // bearer: everything under uploads/acme/
+	ahead   *atomic.Int64 // how far the gateway's clock is ahead of the wall's, in nanoseconds
 	stop    func()
 }
 
@@ -123,12 +124,12 @@ func newBenchWith(t *testing.T, s3 *fakeS3, foreign *auth.Foreign) *bench {
 
 func newBenchLogging(t *testing.T, s3 *fakeS3, foreign *auth.Foreign, log *slog.Logger) *bench {
 	t.Helper()
-	b := &bench{t: t, s3: s3}
+	b := &bench{t: t, s3: s3, ahead: new(atomic.Int64)}
 	store, err := bolt.Open(bolt.Config{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.store = &faultyStore{Store: store}
+	b.store, s3.now = &faultyStore{Store: store}, b.now
 	b.writer, err = tracking.NewWriter(tracking.WriterConfig{Trail: b.store, ChainKey: benchChainKeys[0], Gateway: "test", Log: log, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +148,7 @@ func newBenchLogging(t *testing.T, s3 *fakeS3, foreign *auth.Foreign, log *slog.
 		Store: b.store, Sessions: sessions, Writer: b.writer,
 		Auditor:     &tracking.Auditor{Archive: b.store, Uploads: b.store, Keys: benchChainKeys, Now: time.Now},
 		DefaultRoad: RoadRelay, URLTTL: 5 * time.Minute, MaxAge: time.Hour, XMLBytes: 4 << 20, HeaderBytes: 16 << 10,
-		Log: log, Registry: prometheus.NewRegistry(), Now: time.Now,
+		Log: log, Registry: prometheus.NewRegistry(), Now: b.now,
 		Probes: map[string]func(context.Context) error{"storage": backend.Ping},
 	})
 	if err != nil {
@@ -181,6 +182,15 @@ func newBenchLogging(t *testing.T, s3 *fakeS3, foreign *auth.Foreign, log *slog.
 	return b
 }
 
+// now is the gateway's clock, which the test can put forward.
+func (b *bench) now() time.Time { return time.Now().Add(time.Duration(b.ahead.Load())) }
+
+// wait puts the clock forward, and gives the tenant a new token.
+func (b *bench) wait(d time.Duration) {
+	b.ahead.Add(int64(d))
+	b.tenant = b.bearer("acme", auth.Scope{Bucket: "uploads", Prefix: "acme", Actions: []string{"s3:*"}})
+}
+
 func (b *bench) bearer(tenant string, scopes ...auth.Scope) string {
 	b.t.Helper()
 	return b.issue(auth.Grant{Class: auth.ClassBearer, Tenant: tenant, Subject: tenant, Scopes: scopes, TTL: time.Hour})
@@ -194,7 +204,7 @@ func (b *bench) operator() string {
 
 func (b *bench) issue(g auth.Grant) string {
 	b.t.Helper()
-	issued, err := b.issuer.Issue(g, time.Now())
+	issued, err := b.issuer.Issue(g, b.now())
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -17,6 +17,8 @@ type metrics struct {
 	clientOut     prometheus.Counter
 	inflight      prometheus.Gauge
 	up            *prometheus.GaugeVec
+	uploads       *prometheus.GaugeVec
+	sweptUploads  *prometheus.CounterVec
 }
 
 func newMetrics(reg *prometheus.Registry, g *Gateway) *metrics {
@@ -31,12 +33,16 @@ func newMetrics(reg *prometheus.Registry, g *Gateway) *metrics {
 		transferBytes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "partway_transfer_bytes_total",
 			Help: "Bytes of bodies that the gateway carried."}, []string{"road", "direction"}),
 		inflight: prometheus.NewGauge(prometheus.GaugeOpts{Name: "partway_inflight_parts", Help: "Bodies that are being relayed to storage now."}),
-		up:       prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "partway_dependency_up", Help: "1 if the last readiness probe succeeded."}, []string{"name"}),
+		uploads: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "partway_uploads",
+			Help: "Upload records of each state that is not an end, as of this gateway's last sweep. Every gateway counts all of them."}, []string{"state"}),
+		sweptUploads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "partway_swept_uploads_total",
+			Help: "Uploads that this gateway's sweep aborted, found out the end of, aborted for want of a record (orphan), reported only (left), or failed at."}, []string{"result"}),
+		up: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "partway_dependency_up", Help: "1 if the last readiness probe succeeded."}, []string{"name"}),
 	}
 	client := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "partway_client_bytes_total",
 		Help: "Bytes on the sockets of clients, heads and framing included."}, []string{"direction"})
 	m.clientIn, m.clientOut = client.WithLabelValues("in"), client.WithLabelValues("out")
-	reg.MustRegister(m.requests, m.decisions, m.duration, m.transferBytes, m.inflight, m.up, client,
+	reg.MustRegister(m.requests, m.decisions, m.duration, m.transferBytes, m.inflight, m.up, m.uploads, m.sweptUploads, client,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "partway_audit_queue", Help: "Events that wait to be written."},
 			func() float64 { return float64(g.Writer.Queued()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "partway_audit_spooled_batches", Help: "Batches of events that wait in the local spool."},
@@ -67,6 +73,10 @@ func (m *metrics) carried(road, direction string, n int64) {
 func (m *metrics) socketBytes(in, out int64) {
 	m.clientIn.Add(float64(in))
 	m.clientOut.Add(float64(out))
+}
+
+func (m *metrics) swept(result string) {
+	m.sweptUploads.WithLabelValues(result).Inc()
 }
 
 func (m *metrics) dependency(name string, up bool) {

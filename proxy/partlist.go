@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"partway/auth/sigv4"
+	"partway/tracking"
 )
 
 // listedPart is one part of a Complete's list. Its checksums go to storage with the body, which is passed on as it came.
@@ -100,7 +101,7 @@ func multipartETag(parts []listedPart) string {
 }
 
 // completeXML is the answer to a Complete whose own answer nobody saw.
-func completeXML(r *Request, etag string) []byte {
+func completeXML(u *tracking.Upload, etag string) []byte {
 	return encodeXML(struct {
 		XMLName  xml.Name `xml:"CompleteMultipartUploadResult"`
 		Xmlns    string   `xml:"xmlns,attr"`
@@ -108,7 +109,7 @@ func completeXML(r *Request, etag string) []byte {
 		Bucket   string
 		Key      string
 		ETag     string
-	}{Xmlns: s3Namespace, Location: location(r), Bucket: r.Bucket, Key: r.Key, ETag: etag})
+	}{Xmlns: s3Namespace, Location: u.Completion.Location, Bucket: u.Bucket, Key: u.Key, ETag: etag})
 }
 
 // location names the object as this client reaches it.

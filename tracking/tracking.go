@@ -96,8 +96,8 @@ type Upload struct {
 	CreatedAt         time.Time   `json:"created_at" bson:"created_at"`  // UTC, milliseconds
 	UpdatedAt         time.Time   `json:"updated_at" bson:"updated_at"`  // UTC, milliseconds
 	ExpiresAt         time.Time   `json:"expires_at" bson:"expires_at"`  // when the sweep may end it
-	Bytes             int64       `json:"bytes" bson:"bytes"`            // from storage, at Complete
-	Parts             int         `json:"parts" bson:"parts"`            // from storage, at Complete
+	Bytes             int64       `json:"bytes" bson:"bytes"`            // from storage, from Complete on
+	Parts             int         `json:"parts" bson:"parts"`            // from storage, from Complete on
 	ETag              string      `json:"etag,omitempty" bson:"etag"`    // of the object, with its quotes
 	ChecksumAlgorithm string      `json:"checksum_algorithm,omitempty" bson:"checksum_algorithm"`
 	ChecksumType      string      `json:"checksum_type,omitempty" bson:"checksum_type,omitempty"`
@@ -109,8 +109,10 @@ type Upload struct {
 
 // Completion is what a Complete call was asked and answered, so that its retry gets the same answer.
 type Completion struct {
-	ListHash string    `bson:"list_hash"`         // SHA-256, hex, of the part list and the object-shaping headers
-	Started  time.Time `bson:"started"`           // when the record moved to completing
+	ListHash string    `bson:"list_hash"`      // SHA-256, hex, of the part list and the object-shaping headers
+	Started  time.Time `bson:"started"`        // when the record moved to completing
+	ETag     string    `bson:"etag,omitempty"` // that the object will have; "" where the parts do not foretell it
+	Location string    `bson:"location,omitempty"`
 	Answer   []byte    `bson:"answer,omitempty"`  // XML body of the answer, once completed
 	Headers  []string  `bson:"headers,omitempty"` // answer headers, name and value alternating
 	Charge   *Charge   `bson:"charge,omitempty"`  // of its bytes to the tenant's total; nil: they have no limit

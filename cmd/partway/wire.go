@@ -111,6 +111,7 @@ func (s *server) open(ctx context.Context) error {
 		DefaultRoad: proxy.Road(c.Transfer.Default),
 		URLTTL:      time.Duration(c.Transfer.URLTTL),
 		MaxAge:      time.Duration(c.Uploads.MaxAge),
+		SweepEvery:  time.Duration(c.Sweep.Interval),
 		XMLBytes:    c.Limits.XMLBytes,
 		HeaderBytes: c.Limits.HeaderBytes,
 

@@ -215,6 +215,7 @@ func (c *Config) checkTransfers(k *check) {
 	k.require(c.Transfer.URLTTL >= Duration(time.Second), "transfer.url_ttl", "%v is under 1s", c.Transfer.URLTTL)
 	k.require(c.Transfer.URLTTL <= maxURLTTL, "transfer.url_ttl", "%v is over %v", c.Transfer.URLTTL, maxURLTTL)
 	k.require(c.Uploads.MaxAge >= Duration(time.Minute), "uploads.max_age", "%v is under 1m", c.Uploads.MaxAge)
+	k.require(c.Sweep.Interval >= Duration(time.Second), "sweep.interval", "%v is under 1s", c.Sweep.Interval)
 	k.require(c.Limits.XMLBytes > 0, "limits.xml_bytes", "%d is not above 0", c.Limits.XMLBytes)
 	// Below this an ordinary request with a key token in it does not fit.
 	k.require(c.Limits.HeaderBytes >= 8192, "limits.header_bytes", "%d is under 8192", c.Limits.HeaderBytes)
@@ -261,7 +262,6 @@ func (c *Config) checkUnserved(k *check) {
 		key        string
 		value, own any
 	}{
-		{"sweep.interval", c.Sweep.Interval, d.Sweep.Interval},
 		{"resume.enabled", c.Resume.Enabled, d.Resume.Enabled},
 		{"resume.window", c.Resume.Window, d.Resume.Window},
 	} {
