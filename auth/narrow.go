@@ -6,14 +6,16 @@ import (
 	"strings"
 )
 
-// narrow intersects scopes with the policy: what is left is allowed by both. The order of scopes stays, so that the one
-// whose limits counted before counts still.
+// narrow intersects scopes with the policy: what is left is allowed by both. A wide scope and a narrow one may be left with one prefix, where
+// the first counts: what is left of the narrow one comes first, so that the limits which held before hold still.
 func (p *Policy) narrow(scopes []Scope) ([]Scope, error) {
+	inner := slices.Clone(scopes)
+	slices.SortStableFunc(inner, func(a, b Scope) int { return len(b.KeyPrefix()) - len(a.KeyPrefix()) })
 	var left []Scope
-	for i := range scopes {
+	for i := range inner {
 		for _, st := range p.statements {
 			for _, r := range st.resources {
-				s, some, err := r.within(&scopes[i], st.actions)
+				s, some, err := r.within(&inner[i], st.actions)
 				if err != nil {
 					return nil, fmt.Errorf("%w: %w", ErrPolicy, err)
 				}
