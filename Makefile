@@ -12,7 +12,7 @@ export PATH := $(DEPS)/bin:$(PATH)
 # Tools built on the Go SDK refuse plain http endpoints while a CA bundle is configured; tests that want a CA name it themselves.
 unexport AWS_CA_BUNDLE
 
-.PHONY: build web deps test unit shims e2e soak e2e-clients compatibility lint bench fuzz mutate image clean
+.PHONY: build web deps test unit shims e2e soak e2e-clients compatibility nightly lint bench fuzz mutate image clean
 
 build: ## bin/partway, static
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/partway ./cmd/partway
@@ -49,6 +49,10 @@ compatibility: ## docs/compatibility.md, from what e2e-clients finds
 	@mkdir -p docs && rm -f $(DEPS)/results.jsonl
 	PARTWAY_E2E_RESULTS=$(DEPS)/results.jsonl $(MAKE) e2e-clients
 	cd e2e && $(GO) run ./compatibility <$(DEPS)/results.jsonl >../docs/compatibility.md
+
+nightly: deps ## what takes too long for every run: the clients and the rules of multipart with MinIO as storage, 10,000 parts that really go up
+	cd e2e && PARTWAY_E2E_STORAGE=minio $(GO) test -race -count 1 -timeout 40m -run '^(TestClients|TestMultipartToTheLetter|TestChecksumsOfEveryAlgorithm)$$' .
+	cd e2e && $(GO) test -race -count 1 -timeout 20m -tags nightly -run '^TestTenThousandPartsOfAnUpload$$' .
 
 lint: $(LINT) ## style and import rules
 	$(LINT) run ./...

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -64,21 +65,32 @@ func StartVersitygw(ctx context.Context, dir string, tls *Certificates, env ...s
 	})
 }
 
-// StartMinIO starts S3 storage over an empty directory of dir, with an STS at the same address.
-func StartMinIO(ctx context.Context, dir string) (*Server, error) {
+// StartMinIO starts S3 storage over an empty directory of dir, with an STS at the same address; over https with a certificate.
+func StartMinIO(ctx context.Context, dir string, tls *Certificates) (*Server, error) {
 	bin, err := Tool("bin/minio")
 	if err != nil {
 		return nil, err
 	}
+	scheme, certs := "http://", filepath.Join(dir, "certs")
+	if tls != nil {
+		scheme = "https://"
+		if err := errors.Join(os.Mkdir(certs, 0o700), os.Symlink(tls.Cert, filepath.Join(certs, "public.crt")), os.Symlink(tls.Key, filepath.Join(certs, "private.key"))); err != nil {
+			return nil, err
+		}
+	}
 	s, err := startServer(ctx, filepath.Join(dir, "minio.log"), func(addr string) (string, []string, []string) {
-		return bin, []string{"server", "--quiet", "--address", addr, filepath.Join(dir, "objects")},
+		return bin, []string{"server", "--quiet", "--address", addr, "--certs-dir", certs, filepath.Join(dir, "objects")},
 			[]string{"MINIO_ROOT_USER=" + StorageKey, "MINIO_ROOT_PASSWORD=" + StorageSecret, "MINIO_BROWSER=off"}
 	})
 	if err != nil {
 		return nil, err
 	}
 	// It listens before it knows its users.
-	client := S3("http://"+s.Addr, "us-east-1", StorageKey, StorageSecret)
+	client, err := storageClient(scheme+s.Addr, tls)
+	if err != nil {
+		s.Kill()
+		return nil, err
+	}
 	return s, Await(ctx, "minio's first answer", s.Process, func() bool {
 		_, err := client.ListBuckets(ctx, nil)
 		return err == nil

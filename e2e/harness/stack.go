@@ -72,8 +72,8 @@ func NewServe(ctx context.Context, bin, dir string, setup Setup) (_ *Stack, err 
 		}
 	}()
 	start := func(ctx context.Context, dir string) (*Server, error) {
-		if setup.MinIO {
-			return StartMinIO(ctx, dir)
+		if setup.MinIO || os.Getenv("PARTWAY_E2E_STORAGE") == "minio" {
+			return StartMinIO(ctx, dir, setup.StorageTLS)
 		}
 		return StartVersitygw(ctx, dir, setup.StorageTLS, setup.StorageEnv...)
 	}
