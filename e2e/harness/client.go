@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"bytes"
 	"context"
 	"encoding/xml"
 	"fmt"
@@ -22,6 +23,7 @@ type Asked struct {
 	Status                int // 0: no answer, or not a whole one
 	Code                  string
 	RequestID, ETag, Text string
+	RetryAfter            string
 }
 
 // Acknowledged reports whether the client was told of success.
@@ -84,7 +86,8 @@ func (c *Client) until(ctx context.Context, a Asked, method, target string, body
 // Ask makes one request and remembers it.
 func (c *Client) Ask(ctx context.Context, a Asked, method, target string, body []byte, headers ...string) Asked {
 	a.Began = time.Now()
-	a.Status, a.Code, a.RequestID, a.ETag, a.Text = c.send(ctx, method, target, body, headers)
+	answer := c.send(ctx, method, target, body, headers)
+	a.Status, a.Code, a.RequestID, a.ETag, a.Text, a.RetryAfter = answer.Status, answer.Code, answer.RequestID, answer.ETag, answer.Text, answer.RetryAfter
 	a.Ended = time.Now()
 	c.mu.Lock()
 	c.asked = append(c.asked, a)
@@ -92,12 +95,13 @@ func (c *Client) Ask(ctx context.Context, a Asked, method, target string, body [
 	return a
 }
 
-func (c *Client) send(ctx context.Context, method, target string, body []byte, headers []string) (status int, s3code, id, etag, text string) {
+// send asks once; what it returns has the fields of an answer alone.
+func (c *Client) send(ctx context.Context, method, target string, body []byte, headers []string) (a Asked) {
 	url := target
 	if strings.HasPrefix(target, "/") {
 		url = c.Tenant.Endpoint + target
 	}
-	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(string(body)))
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
 		panic(err) // of the test's own making
 	}
@@ -109,24 +113,25 @@ func (c *Client) send(ctx context.Context, method, target string, body []byte, h
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return 0, "", "", "", ""
+		return a
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return 0, "", "", "", ""
+		return a
 	}
-	if m := code.FindStringSubmatch(string(b[:min(len(b), 4096)])); m != nil && method != http.MethodGet {
-		s3code = m[1] + m[2]
+	if m := code.FindSubmatch(b[:min(len(b), 4096)]); m != nil && method != http.MethodGet {
+		a.Code = string(m[1]) + string(m[2])
 	}
-	status, text = resp.StatusCode, string(b)
-	if s3code != "" && status == http.StatusOK { // S3's way to fail after it has begun to answer
-		status = http.StatusInternalServerError
+	a.Status, a.Text = resp.StatusCode, string(b)
+	a.RequestID, a.ETag, a.RetryAfter = resp.Header.Get("X-Amz-Request-Id"), resp.Header.Get("ETag"), resp.Header.Get("Retry-After")
+	switch {
+	case a.Code != "" && a.Status == http.StatusOK: // S3's way to fail after it has begun to answer
+		a.Status = http.StatusInternalServerError
+	case a.Granted():
+		a.Code, a.Text = "", resp.Header.Get("Location")
 	}
-	if status == http.StatusTemporaryRedirect {
-		s3code, text = "", resp.Header.Get("Location")
-	}
-	return status, s3code, resp.Header.Get("X-Amz-Request-Id"), resp.Header.Get("ETag"), text
+	return a
 }
 
 // Create makes an upload.
@@ -165,17 +170,17 @@ func (c *Client) Part(ctx context.Context, key, id string, number int, body []by
 			return "", fmt.Errorf("%v is not granted (%w)", a, err)
 		}
 		// What storage is asked past the gateway is none of its history.
-		status, _, _, etag, text := c.send(ctx, http.MethodPut, a.Text, body, nil)
-		if status == http.StatusOK {
-			return etag, nil
+		sent := c.send(ctx, http.MethodPut, a.Text, body, nil)
+		if sent.Acknowledged() {
+			return sent.ETag, nil
 		}
-		if status != 0 && status < 500 {
-			return "", fmt.Errorf("storage refused what the gateway granted: %d %s", status, text)
+		if sent.Refused() {
+			return "", fmt.Errorf("storage refused what the gateway granted: %d %s", sent.Status, sent.Text)
 		}
 		select {
 		case <-time.After(retryPause):
 		case <-ctx.Done():
-			return "", fmt.Errorf("part past the gateway: %d: %w", status, context.Cause(ctx))
+			return "", fmt.Errorf("part past the gateway: %d: %w", sent.Status, context.Cause(ctx))
 		}
 	}
 }

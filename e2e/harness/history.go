@@ -49,7 +49,11 @@ func (c *Client) Violations(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	asked := c.History()
-	return append(violations(asked, records, events, have), overspent(asked, spent)...), nil
+	all := violations(asked, records, events, have)
+	if n.Scope.MaxTenantBytes > 0 {
+		all = append(all, overspent(asked, spent)...)
+	}
+	return all, nil
 }
 
 // overspent holds the tenant's total to what it was told that it had stored. More may have been charged than that, never less. Only of tenants

@@ -19,6 +19,7 @@ type Tenant struct {
 	Keys
 	*Stack
 	Name, Prefix string // Prefix ends with "/"
+	Scope        Scope  // of its tokens
 	Bearer       string
 	Tap          *Tap
 	Endpoint     string // by way of the tap
@@ -50,6 +51,7 @@ func (s *Stack) UncheckedTenant(t testing.TB, limits ...func(*Scope)) *Tenant {
 	for _, limit := range limits {
 		limit(&scope)
 	}
+	n.Scope = scope
 	key, err := s.Gateway.Issue(t.Context(), n.Name, "key", time.Hour, scope)
 	if err != nil {
 		t.Fatal(err)
