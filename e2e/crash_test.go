@@ -150,7 +150,7 @@ func outlive(t *testing.T, s *harness.Stack, sequence ...[]harness.Failpoint) (c
 			crashes++
 			goOn(ctx, t, n, nil)
 			violations, err = c.Violations(ctx)
-		case <-ctx.Done():
+		default:
 			t.Fatalf("%v: %v", sequence, err)
 		}
 	}

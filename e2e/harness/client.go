@@ -89,6 +89,15 @@ func (c *Client) Ask(ctx context.Context, a Asked, method, target string, body [
 	answer := c.send(ctx, method, target, body, headers)
 	a.Status, a.Code, a.RequestID, a.ETag, a.Text, a.RetryAfter = answer.Status, answer.Code, answer.RequestID, answer.ETag, answer.Text, answer.RetryAfter
 	a.Ended = time.Now()
+	if a.Operation == "CreateMultipartUpload" && a.Acknowledged() {
+		var made struct {
+			UploadID string `xml:"UploadId"`
+		}
+		if err := xml.Unmarshal([]byte(a.Text), &made); err != nil || made.UploadID == "" {
+			a.Status = 0 // an answer that is none
+		}
+		a.UploadID = made.UploadID
+	}
 	c.mu.Lock()
 	c.asked = append(c.asked, a)
 	c.mu.Unlock()
@@ -140,20 +149,10 @@ func (c *Client) Create(ctx context.Context, key string) (id string, err error) 
 	if err != nil {
 		return "", err
 	}
-	var made struct {
-		UploadID string `xml:"UploadId"`
+	if !a.Acknowledged() {
+		return "", fmt.Errorf("refused: %v %s", a, a.Text)
 	}
-	if err := xml.Unmarshal([]byte(a.Text), &made); !a.Acknowledged() || err != nil {
-		return "", fmt.Errorf("%v (%w)", a, err)
-	}
-	c.mu.Lock()
-	for i := range c.asked {
-		if c.asked[i].RequestID == a.RequestID {
-			c.asked[i].UploadID = made.UploadID
-		}
-	}
-	c.mu.Unlock()
-	return made.UploadID, nil
+	return a.UploadID, nil
 }
 
 // Part sends a part through the gateway, or past it.

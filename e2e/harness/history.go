@@ -35,10 +35,19 @@ func PartList(parts ...[]byte) (list, etag string, size int64) {
 }
 
 // Violations compares what the client was told with the tenant's records, its events and storage, once everything that failed was asked
-// again until it was answered. They are what a user would call lost, or a lie.
-func (c *Client) Violations(ctx context.Context) ([]string, error) {
+// again until it was answered. They are what a user would call lost, or a lie. It waits for a gateway that cannot say, and for the spool:
+// what is in it is durable, and not to be seen yet.
+func (c *Client) Violations(ctx context.Context) (found []string, err error) {
+	waited := Await(ctx, "what is recorded", c.Tenant.Gateway.Process, func() bool {
+		found, err = c.violations(ctx)
+		return err == nil
+	})
+	return found, errors.Join(waited, err)
+}
+
+func (c *Client) violations(ctx context.Context) ([]string, error) {
 	n := c.Tenant
-	if err := n.Gateway.Drained(ctx); err != nil { // what is in the spool is durable, and not to be seen yet
+	if err := n.Gateway.Drained(ctx); err != nil {
 		return nil, err
 	}
 	records, err1 := n.Gateway.Uploads(ctx, n.Name)

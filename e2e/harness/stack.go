@@ -34,6 +34,8 @@ type Stack struct {
 	// Between the gateway (and redirected clients) and its servers; nil in the demo, whose storage is its child.
 	ToStorage, ToMongo, ToRedis *Tap
 
+	Lines map[string]*Line // from the gateway to the taps of "storage", "mongodb" and "redis", if the setup asks for them
+
 	env           []string // of the gateway
 	servers       []*Server
 	storageFaults *StorageFaults // nil without failpoints
@@ -48,6 +50,7 @@ type Setup struct {
 	StorageTLS *Certificates // of storage, which then speaks https
 	StorageEnv []string      // environment of versitygw
 	MinIO      bool          // in versitygw's place
+	Lines      bool          // that can be made to fail, between the gateway and every server
 	Failpoints bool          // of a binary that has them, and between gateway and storage
 }
 
@@ -65,7 +68,7 @@ func NewDemo(ctx context.Context, bin, dir string) (*Stack, error) {
 
 // NewServe is `partway serve` on versitygw or MinIO and what the setup says, each server behind a tap.
 func NewServe(ctx context.Context, bin, dir string, setup Setup) (_ *Stack, err error) {
-	s := &Stack{Name: "embedded", Bin: bin, Dir: dir, Config: filepath.Join(dir, "config.yaml")}
+	s := &Stack{Name: "embedded", Bin: bin, Dir: dir, Config: filepath.Join(dir, "config.yaml"), Lines: map[string]*Line{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Stop())
@@ -87,6 +90,18 @@ func NewServe(ctx context.Context, bin, dir string, setup Setup) (_ *Stack, err 
 		s.ToStorage.Retarget(s.storageFaults.Addr)
 		s.env = append(s.env, "PARTWAY_FAILPOINT="+s.failpoint())
 	}
+	// way is where the gateway finds the server behind a tap.
+	way := func(name string, tap *Tap) (addr string) {
+		if !setup.Lines || err != nil {
+			return tap.Addr()
+		}
+		var line *Line
+		if line, err = newLine(name, tap.Addr()); err != nil {
+			return ""
+		}
+		s.Lines[name] = line
+		return line.Addr()
+	}
 	scheme := "http://"
 	if setup.StorageTLS != nil {
 		scheme = "https://"
@@ -99,7 +114,7 @@ func NewServe(ctx context.Context, bin, dir string, setup Setup) (_ *Stack, err 
 		"  buckets: {" + Bucket + ": main}",
 		"  backends:",
 		"    - name: main",
-		"      endpoint: " + scheme + s.ToStorage.Addr(),
+		"      endpoint: " + scheme + way("storage", s.ToStorage),
 		"      access_key_id: " + StorageKey,
 		"      secret_access_key: " + StorageSecret,
 		"      exclusive: true",
@@ -121,8 +136,11 @@ func NewServe(ctx context.Context, bin, dir string, setup Setup) (_ *Stack, err 
 		}
 		config = append(config, keys...)
 		config = append(config,
-			"mongodb: {uri: \"mongodb://"+s.ToMongo.Addr()+"/?directConnection=true\", database: partway}",
-			"redis: {url: \"redis://"+s.ToRedis.Addr()+"/0\"}")
+			"mongodb: {uri: \"mongodb://"+way("mongodb", s.ToMongo)+"/?directConnection=true\", database: partway}",
+			"redis: {url: \"redis://"+way("redis", s.ToRedis)+"/0\"}")
+	}
+	if err != nil {
+		return nil, err
 	}
 	config = append(config, setup.Config...)
 	if err := os.WriteFile(s.Config, []byte(strings.Join(config, "\n")+"\n"), 0o600); err != nil {
@@ -230,6 +248,9 @@ func (s *Stack) Stop() error {
 	var err error
 	if s.Gateway != nil {
 		err = s.Gateway.Stop(40 * time.Second)
+	}
+	for _, line := range s.Lines {
+		line.proxy.Stop()
 	}
 	for _, tap := range []*Tap{s.ToStorage, s.ToMongo, s.ToRedis} {
 		if tap != nil {
