@@ -112,14 +112,21 @@ func (g *Gateway) startAbort(ctx context.Context, u *tracking.Upload) error {
 	return nil
 }
 
-// move changes the state of a record that was just read, by compare-and-swap.
+// move changes the state of a record that was just read, by compare-and-swap. What others are to be told of it is in the same write.
 func (g *Gateway) move(ctx context.Context, u *tracking.Upload, to tracking.State) error {
 	if !u.State.CanMove(to) {
 		return errInternal.because(fmt.Errorf("upload %s cannot move from %s to %s", u.Record, u.State, to))
 	}
 	u.State, u.UpdatedAt = to, g.Now().UTC().Truncate(time.Millisecond)
+	notice := g.Notifier.Of(to)
+	if notice != nil {
+		u.Notice = notice
+	}
 	if err := g.Store.SwapUpload(ctx, u); err != nil {
 		return fmt.Errorf("moving the upload to %s: %w", to, err)
+	}
+	if notice != nil {
+		g.Notifier.Wake()
 	}
 	return nil
 }

@@ -17,13 +17,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"partway/auth"
+	"partway/proxy/notify"
 	"partway/proxy/relay"
 	"partway/proxy/storage"
 	"partway/tracking"
 )
 
-// Config of a Gateway. Every field must be set, but Domains, TrustedProxies, CORSOrigins, JWKS, Pages, SignIn, Buckets, Rates, Quota, SweepEvery
-// and Probes.
+// Config of a Gateway. Every field must be set, but Domains, TrustedProxies, CORSOrigins, JWKS, Pages, SignIn, Buckets, Rates, Quota, Notifier,
+// SweepEvery and Probes.
 type Config struct {
 	Region  string
 	Domains []string // virtual-host style: BUCKET.DOMAIN
@@ -48,7 +49,8 @@ type Config struct {
 	Writer   *tracking.Writer
 	Rates    tracking.Rates // nil: no limit
 	Auditor  *tracking.Auditor
-	Quota    Quota // of each tenant
+	Quota    Quota            // of each tenant
+	Notifier *notify.Notifier // nil: nobody is told; Serve runs it
 
 	DefaultRoad Road          // RoadRelay or RoadRedirect
 	URLTTL      time.Duration // life of a presigned URL, <= 5 min
@@ -160,6 +162,9 @@ func (g *Gateway) Serve(l net.Listener) error {
 	g.listener = listener
 	writer := g.Writer
 	g.running.Go(func() { g.refusals.run(g.base, writer) })
+	if g.Notifier != nil {
+		g.running.Go(func() { g.Notifier.Run(g.base) })
+	}
 	if g.SweepEvery > 0 {
 		g.running.Go(func() { g.sweepEvery(g.base, g.SweepEvery) })
 	}

@@ -31,8 +31,14 @@ func limited(t *testing.T, bytes int64) *bench {
 // beside is a second gateway on the same store and storage, with a session cache of its own.
 func (b *bench) beside() *bench {
 	b.t.Helper()
+	return b.besideWith(func(*Config) {})
+}
+
+func (b *bench) besideWith(change func(*Config)) *bench {
+	b.t.Helper()
 	c := b.gateway.withRegistry(prometheus.NewRegistry())
 	c.Sessions = memory.New(memory.Config{})
+	change(&c)
 	other := *b
 	var err error
 	if other.gateway, err = New(c); err != nil {

@@ -104,7 +104,8 @@ type Upload struct {
 	ResultCode        string      `json:"result_code,omitempty" bson:"result_code"` // S3 error code of the last refused or unknown Complete or Abort
 	MaxBytes          int64       `json:"-" bson:"max_bytes,omitempty"`             // largest object the creating token allows; 0: no limit
 	Completion        *Completion `json:"-" bson:"completion,omitempty"`
-	Revision          int64       `json:"-" bson:"revision"` // starts at 1; SwapUpload adds 1
+	Notice            *Notice     `json:"notice,omitempty" bson:"notice,omitempty"` // nil: there is nothing to tell
+	Revision          int64       `json:"-" bson:"revision"`                        // starts at 1; SwapUpload adds 1
 }
 
 // Completion is what a Complete call was asked and answered, so that its retry gets the same answer.
@@ -291,6 +292,7 @@ type Tokens interface {
 type Store interface {
 	Uploads
 	Unfinished
+	Notices
 	Trail
 	Archive
 	Tokens

@@ -4,6 +4,7 @@ package tracking_test
 
 import (
 	"context"
+	"time"
 
 	"partway/tracking"
 )
@@ -72,6 +73,11 @@ func (s spelled) DueUploads(ctx context.Context, q tracking.DueQuery) ([]trackin
 
 func (s spelled) Intents(ctx context.Context, q tracking.IntentQuery) ([]tracking.Upload, error) {
 	page, err := s.Store.Intents(ctx, q)
+	return unspellAll(page), err
+}
+
+func (s spelled) DueNotices(ctx context.Context, before time.Time, limit int) ([]tracking.Upload, error) {
+	page, err := s.Store.DueNotices(ctx, before, limit)
 	return unspellAll(page), err
 }
 

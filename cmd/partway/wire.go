@@ -18,6 +18,7 @@ import (
 	"partway/auth"
 	"partway/cmd/partway/config"
 	"partway/proxy"
+	"partway/proxy/notify"
 	"partway/proxy/relay"
 	"partway/proxy/storage"
 	"partway/tracking"
@@ -82,6 +83,10 @@ func (s *server) open(ctx context.Context) error {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	notifier, err := notify.New(notify.Config{Store: s.store, Receivers: c.Receivers(), Log: s.log, Registry: registry, Now: time.Now})
+	if err != nil {
+		return fmt.Errorf("notifications: %w", err)
+	}
 	s.gateway, err = proxy.New(proxy.Config{
 		Region:  c.Server.Region,
 		Domains: c.Server.Domains,
@@ -106,6 +111,7 @@ func (s *server) open(ctx context.Context) error {
 		Writer:   writer,
 		Rates:    rates,
 		Auditor:  auditor,
+		Notifier: notifier,
 		Quota:    proxy.Quota{Bytes: c.Limits.TenantBytes, Daily: c.Limits.TenantPeriod == "day"},
 
 		DefaultRoad: proxy.Road(c.Transfer.Default),

@@ -16,10 +16,11 @@ import (
 
 // A field that gains json:"-" and is forgotten in row would be lost silently.
 func TestRowKeepsEveryField(t *testing.T) {
-	u := tracking.Upload{Completion: &tracking.Completion{Charge: new(tracking.Charge)}}
+	u := tracking.Upload{Completion: &tracking.Completion{Charge: new(tracking.Charge)}, Notice: new(tracking.Notice)}
 	fill(t, reflect.ValueOf(&u).Elem())
 	fill(t, reflect.ValueOf(u.Completion).Elem())
 	fill(t, reflect.ValueOf(u.Completion.Charge).Elem())
+	fill(t, reflect.ValueOf(u.Notice).Elem())
 	raw, err := encodeUpload(&u)
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +48,7 @@ func fill(t *testing.T, v reflect.Value) {
 			f.SetBytes([]byte{0, 0xff})
 		case []string:
 			f.Set(reflect.ValueOf([]string{"a", "b"}))
-		case *tracking.Completion, *tracking.Charge:
+		case *tracking.Completion, *tracking.Charge, *tracking.Notice:
 		default:
 			t.Fatalf("teach this test %s %s", v.Type().Field(i).Name, f.Type())
 		}

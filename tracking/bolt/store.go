@@ -18,6 +18,7 @@
 //	tokens             id                         -> Token
 //	tokens_by_tenant   tenant, created, id        -> id
 //	revocations        kind, token id or tenant   -> Revocation
+//	uploads_to_tell    due, record                -> record   (those with a notice that is due)
 //	spendings          tenant, period             -> Spending
 package bolt
 
@@ -55,6 +56,7 @@ var (
 	tokensByTenant  = []byte("tokens_by_tenant")
 	revocations     = []byte("revocations")
 	spendings       = []byte("spendings")
+	uploadsToTell   = []byte("uploads_to_tell")
 )
 
 // groupDelay is how long a write waits for others to share its fsync, which takes about a millisecond.
@@ -83,7 +85,8 @@ func Open(c Config) (*Store, error) {
 		c.Now = time.Now
 	}
 	db, err := boltfile.Open(filepath.Join(c.Dir, FileName), boltfile.Schema{Version: schemaVersion, Migrate: migrate}, uploads, uploadsByID, uploadsByTime,
-		uploadsByTenant, uploadsOpen, uploadsDue, intents, intentsByKey, batches, batchesBySeq, batchesByUpload, batchesByTenant, erasures, tokens, tokensByTenant, revocations, spendings)
+		uploadsByTenant, uploadsOpen, uploadsDue, intents, intentsByKey, batches, batchesBySeq, batchesByUpload, batchesByTenant, erasures, tokens, tokensByTenant, revocations, spendings,
+		uploadsToTell)
 	if err != nil {
 		return nil, err
 	}

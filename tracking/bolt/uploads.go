@@ -37,7 +37,7 @@ func decodeUpload(value []byte) (*tracking.Upload, error) {
 }
 
 // indexed are the buckets that point at a record, in the order of uploadKeys.
-var indexed = [...][]byte{uploadsByID, uploadsByTime, uploadsByTenant, uploadsOpen, uploadsDue, intents, intentsByKey}
+var indexed = [...][]byte{uploadsByID, uploadsByTime, uploadsByTenant, uploadsOpen, uploadsDue, intents, intentsByKey, uploadsToTell}
 
 // uploadKeys are the keys under which the indexes have u; an empty one means not at all. An intent is in those of intents alone.
 func uploadKeys(u *tracking.Upload) (keys [len(indexed)]string) {
@@ -55,6 +55,7 @@ func uploadKeys(u *tracking.Upload) (keys [len(indexed)]string) {
 	if !u.State.Terminal() {
 		keys[4] = dueKey(u.State, u.Due(), u.Record)
 	}
+	keys[7] = noticeKey(u)
 	return keys
 }
 

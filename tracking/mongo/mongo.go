@@ -125,6 +125,11 @@ func (s *Store) createIndexes(ctx context.Context) error {
 	index := func(name string, keys bson.D) driver.IndexModel {
 		return driver.IndexModel{Keys: keys, Options: options.Index().SetName(name)}
 	}
+	sparse := func(name string, keys bson.D) driver.IndexModel {
+		m := index(name, keys)
+		m.Options.SetSparse(true)
+		return m
+	}
 	unique := index("id", bson.D{{Key: "id", Value: 1}})
 	unique.Options.SetUnique(true).SetSparse(true) // sparse: intents have no id
 	ttl := index("expiry", bson.D{{Key: "expires_at", Value: 1}})
@@ -141,6 +146,7 @@ func (s *Store) createIndexes(ctx context.Context) error {
 			index("open_by_key", bson.D{{Key: "bucket", Value: 1}, {Key: "state", Value: 1}, {Key: "key", Value: 1}, {Key: "created_at", Value: 1}, {Key: "id", Value: 1}}),
 			index("waiting_due", bson.D{{Key: "state", Value: 1}, {Key: "expires_at", Value: 1}, {Key: "_id", Value: 1}}),
 			index("moving_due", bson.D{{Key: "state", Value: 1}, {Key: "updated_at", Value: 1}, {Key: "_id", Value: 1}}),
+			sparse("notice_due", bson.D{{Key: "notice.due", Value: 1}}),
 			index("intents", bson.D{{Key: "id", Value: 1}, {Key: "created_at", Value: 1}, {Key: "_id", Value: 1}}),
 			index("intents_by_key", bson.D{{Key: "bucket", Value: 1}, {Key: "key", Value: 1}, {Key: "id", Value: 1}, {Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}),
 		}},

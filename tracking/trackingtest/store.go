@@ -23,6 +23,7 @@ func Store(t *testing.T, open func(t *testing.T) tracking.Store) {
 	t.Run("Trail", func(t *testing.T) { trail(t, open) })
 	t.Run("Archive", func(t *testing.T) { archive(t, open) })
 	t.Run("Tokens", func(t *testing.T) { tokens(t, open) })
+	t.Run("Notices", func(t *testing.T) { notices(t, open) })
 	t.Run("Spendings", func(t *testing.T) { spendings(t, open) })
 	t.Run("a cancelled context is ErrUnavailable and changes nothing", func(t *testing.T) { cancelled(t, open(t)) })
 	t.Run("Ping answers while open", func(t *testing.T) {
@@ -113,6 +114,7 @@ func cancelled(t *testing.T, s tracking.Store) {
 		}},
 		{"Thaw", func() error { return s.Thaw(ctx, "acme") }},
 		{"Revocations", func() error { _, err := s.Revocations(ctx); return err }},
+		{"DueNotices", func() error { _, err := s.DueNotices(ctx, epoch, 10); return err }},
 		{"Charge", func() error { _, err := s.Charge(ctx, charge("a"), pending("", 1), 10); return err }},
 		{"Settle", func() error { return s.Settle(ctx, charge("a")) }},
 		{"Refund", func() error { return s.Refund(ctx, charge("a")) }},

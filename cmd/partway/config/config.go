@@ -10,21 +10,22 @@ import "time"
 
 // Config is what `partway serve` runs on. Field order is that of config.example.yaml.
 type Config struct {
-	Server   Server   `yaml:"server"`
-	Auth     Auth     `yaml:"auth"`
-	Storage  Storage  `yaml:"storage"`
-	Transfer Transfer `yaml:"transfer"`
-	Uploads  Uploads  `yaml:"uploads"`
-	Sweep    Sweep    `yaml:"sweep"`
-	Resume   Resume   `yaml:"resume"`
-	MongoDB  MongoDB  `yaml:"mongodb"`
-	Redis    Redis    `yaml:"redis"`
-	DataDir  string   `yaml:"data_dir"`
-	Limits   Limits   `yaml:"limits"`
-	CORS     CORS     `yaml:"cors"`
-	Web      Web      `yaml:"web"`
-	Audit    Audit    `yaml:"audit"`
-	Log      Log      `yaml:"log"`
+	Server        Server         `yaml:"server"`
+	Auth          Auth           `yaml:"auth"`
+	Storage       Storage        `yaml:"storage"`
+	Transfer      Transfer       `yaml:"transfer"`
+	Uploads       Uploads        `yaml:"uploads"`
+	Sweep         Sweep          `yaml:"sweep"`
+	Resume        Resume         `yaml:"resume"`
+	MongoDB       MongoDB        `yaml:"mongodb"`
+	Redis         Redis          `yaml:"redis"`
+	DataDir       string         `yaml:"data_dir"`
+	Limits        Limits         `yaml:"limits"`
+	CORS          CORS           `yaml:"cors"`
+	Web           Web            `yaml:"web"`
+	Audit         Audit          `yaml:"audit"`
+	Notifications []Notification `yaml:"notifications"`
+	Log           Log            `yaml:"log"`
 }
 
 // Server is where the gateway listens and what it calls itself.
@@ -146,6 +147,14 @@ type Limits struct {
 	ConnectionsPerAddress int    `yaml:"connections_per_address"` // of one client; trusted proxies may have more
 	TenantBytes           int64  `yaml:"tenant_bytes"`            // that one tenant may upload in a period
 	TenantPeriod          string `yaml:"tenant_period"`           // day or month
+}
+
+// Notification is a receiver of what becomes of uploads.
+type Notification struct {
+	Name   string   `yaml:"name"`
+	URL    string   `yaml:"url"`
+	Secret string   `yaml:"secret"`
+	Events []string `yaml:"events"`
 }
 
 // CORS names the web origins that may call the gateway.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"partway/auth"
+	"partway/proxy/notify"
 )
 
 // maxURLTTL bounds how long a signed URL outlives the revocation of the token that it was made for.
@@ -51,6 +52,7 @@ func (c *Config) validate(o *origin) error {
 	c.checkStores(k)
 	c.checkTransfers(k)
 	c.checkAudit(k)
+	c.checkNotifications(k)
 	c.checkUnserved(k)
 	return errors.Join(k.found...)
 }
@@ -208,6 +210,27 @@ func (c *Config) checkStores(k *check) {
 func (k *check) scheme(key, value string, allowed ...string) {
 	known := slices.ContainsFunc(allowed, func(s string) bool { return strings.HasPrefix(value, s) })
 	k.require(value == "" || known, key, "does not begin with %s", strings.Join(allowed, " or "))
+}
+
+func (c *Config) checkNotifications(k *check) {
+	names := map[string]bool{}
+	for i, r := range c.Receivers() {
+		at := fmt.Sprintf("notifications[%d]", i)
+		if err := r.Check(); err != nil {
+			k.fail(at, "%v", err)
+		}
+		k.require(!names[r.Name], at, "%q stands twice", r.Name)
+		names[r.Name] = true
+	}
+}
+
+// Receivers are the notifications in notify's words.
+func (c *Config) Receivers() []notify.Receiver {
+	var all []notify.Receiver
+	for _, n := range c.Notifications {
+		all = append(all, notify.Receiver(n))
+	}
+	return all
 }
 
 func (c *Config) checkTransfers(k *check) {
