@@ -58,7 +58,7 @@ func (g *Gateway) completeMultipartUpload(_ context.Context, r *Request) (*Respo
 		ctx, cancel := context.WithTimeoutCause(g.base, completeTimeout, errors.New("completing took too long"))
 		defer cancel()
 		resp, err := g.guarded(r, func() (*Response, error) {
-			end, err := g.turns.take(ctx, r.Event.UploadID)
+			end, err := g.turns.take(ctx, r.Event.UploadID+c.hash)
 			if err != nil {
 				return nil, errUnavailable.because(err)
 			}

@@ -33,8 +33,11 @@ type fakeS3 struct {
 	seen    []string // "METHOD sub-resource", in order
 	fault   func(op string) fault
 	serial  int
-	headers http.Header // of the last request
-	bodies  []string
+	staying *fakeUpload
+
+	completed []string    // ids of uploads that became objects
+	headers   http.Header // of the last request
+	bodies    []string
 }
 
 type fakeUpload struct {
@@ -53,15 +56,17 @@ type fakeObject struct {
 type fault int
 
 const (
-	none       fault = iota
-	cut              // the connection breaks before storage does anything
-	cutAfter         // storage does it, and the connection breaks before the answer
-	refuse           // 403 AccessDenied
-	fail             // 500 InternalError
-	errorIn200       // 200 with <Error>
-	hide             // storage shows the upload no more until free is closed, and then does it
-	slow             // storage does it, and answers when free is closed
-	talk             // 403, and its <Error> repeats what was signed, as S3's SignatureDoesNotMatch does
+	none            fault = iota
+	cut                   // the connection breaks before storage does anything
+	cutAfter              // storage does it, and the connection breaks before the answer
+	refuse                // 403 AccessDenied
+	fail                  // 500 InternalError
+	errorIn200            // 200 with <Error>
+	hide                  // storage shows the upload no more until free is closed, and then does it
+	slow                  // storage does it, and answers when free is closed
+	condition             // 412 PreconditionFailed
+	cutAfterStaying       // as cutAfter, and storage shows the upload to the next who asks
+	talk                  // 403, and its <Error> repeats what was signed, as S3's SignatureDoesNotMatch does
 )
 
 func newFakeS3(t *testing.T) *fakeS3 {
@@ -109,6 +114,23 @@ func (f *fakeS3) count(op string) int {
 		}
 	}
 	return n
+}
+
+// release lets those go on that hide or are slow; reset makes the next ones wait again.
+func (f *fakeS3) release() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	select {
+	case <-f.free:
+	default:
+		close(f.free)
+	}
+}
+
+func (f *fakeS3) reset() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.free = make(chan struct{})
 }
 
 func (f *fakeS3) clock() time.Time {
@@ -183,22 +205,30 @@ func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
 		fmt.Fprintf(w, "<Error><Code>SignatureDoesNotMatch</Code><Message>no</Message><SignatureProvided>%s</SignatureProvided><StringToSign>%[1]s</StringToSign></Error>", r.Header.Get("Authorization"))
 		return
+	case condition:
+		fakeError(w, http.StatusPreconditionFailed, "PreconditionFailed")
+		return
+	case cutAfterStaying:
+		f.staying, w = f.uploads[r.URL.Query().Get("uploadId")], httptest.NewRecorder()
+		defer panic(http.ErrAbortHandler)
 	case hide:
 		id := r.URL.Query().Get("uploadId")
 		hidden := f.uploads[id]
 		delete(f.uploads, id)
+		free := f.free
 		f.mu.Unlock()
 		f.busy <- struct{}{}
-		<-f.free
+		<-free
 		f.mu.Lock()
 		if hidden != nil {
 			f.uploads[id] = hidden
 		}
 	case slow:
 		f.do(w, r, op, body)
+		free := f.free
 		f.mu.Unlock()
 		f.busy <- struct{}{}
-		<-f.free
+		<-free
 		f.mu.Lock()
 		return
 	case cutAfter:
@@ -218,6 +248,9 @@ func etagOf(b []byte) string { s := md5.Sum(b); return `"` + hex.EncodeToString(
 func (f *fakeS3) do(w http.ResponseWriter, r *http.Request, op string, body []byte) {
 	id := r.URL.Query().Get("uploadId")
 	u := f.uploads[id]
+	if op == "parts" && u == nil {
+		u, f.staying = f.staying, nil
+	}
 	if id != "" && (u == nil || u.path != r.URL.Path) {
 		fakeError(w, http.StatusNotFound, "NoSuchUpload")
 		return
@@ -272,6 +305,7 @@ func (f *fakeS3) do(w http.ResponseWriter, r *http.Request, op string, body []by
 			object = append(object, u.parts[p.PartNumber]...)
 		}
 		delete(f.uploads, id)
+		f.completed, f.seen = append(f.completed, id), append(f.seen, "made "+id)
 		etag := multipartETag(list.Part)
 		f.objects[r.URL.Path] = fakeObject{object, etag, f.clock()}
 		fmt.Fprintf(w, "<CompleteMultipartUploadResult><Location>http://storage/x</Location><ETag>%s</ETag></CompleteMultipartUploadResult>", etag)

@@ -466,12 +466,13 @@ func TestACreateWhoseIntentWasTakenFails(t *testing.T) {
 	b := newBench(t)
 	g := b.sweeper(nil)
 	b.s3.faults("create", slow)
-	done := make(chan answer)
+	defer b.s3.release() // also when the test fails before
+	done := make(chan answer, 1)
 	go func() { done <- b.ask("POST", "/uploads/"+key+"?uploads", "") }()
 	<-b.s3.busy
 	b.wait(intentAge + time.Second)
 	g.sweep(t.Context())
-	close(b.s3.free)
+	b.s3.release()
 	b.want(<-done, 503, "ServiceUnavailable")
 	if b.s3.open() != 0 || b.countIntents() != 0 || len(b.uploads()) != 0 {
 		t.Errorf("%d uploads at storage, %d intents, %d records", b.s3.open(), b.countIntents(), len(b.uploads()))
@@ -489,6 +490,7 @@ func TestTheSweepTakesAnIntentBeforeItsUpload(t *testing.T) {
 		t.Fatalf("%v, %v", page, err)
 	}
 	b.s3.faults("abort", slow)
+	defer b.s3.release() // also when the test fails before
 	ended := make(chan struct{})
 	go func() { g.sweep(t.Context()); close(ended) }()
 	<-b.s3.busy
@@ -496,7 +498,7 @@ func TestTheSweepTakesAnIntentBeforeItsUpload(t *testing.T) {
 	if err := b.store.SwapUpload(t.Context(), &page[0]); !errors.Is(err, tracking.ErrConflict) {
 		t.Errorf("the Create records its upload: %v", err)
 	}
-	close(b.s3.free)
+	b.s3.release()
 	<-ended
 	if n := b.countIntents(); n != 0 {
 		t.Errorf("%d intents", n)

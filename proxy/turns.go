@@ -5,11 +5,12 @@ import (
 	"sync"
 )
 
-// turns lets one Complete of an upload after the other go to storage. Some storage hides the upload while it puts the object together,
-// and a second Complete would find neither. Gateways beside this one are not known here: what they do is found out from the record.
+// turns lets one Complete of an upload with the same list go to storage after the other: some storage fails both of two at once, or hides the upload
+// while it puts the object together. Gateways beside this one are not known here: what they do is found out from the record. So is what became of another
+// list, which does not wait.
 type turns struct {
 	mu   sync.Mutex
-	busy map[string]chan struct{} // by upload id; closed when its turn ends
+	busy map[string]chan struct{} // by upload id and list; closed when its turn ends
 }
 
 // take waits for the turn of id, which lasts until end is called.
