@@ -12,7 +12,7 @@ export PATH := $(DEPS)/bin:$(PATH)
 # Tools built on the Go SDK refuse plain http endpoints while a CA bundle is configured; tests that want a CA name it themselves.
 unexport AWS_CA_BUNDLE
 
-.PHONY: build web deps test unit shims e2e soak e2e-clients compatibility nightly lint bench fuzz mutate image clean
+.PHONY: build web deps test unit portable shims e2e soak e2e-clients compatibility nightly lint bench fuzz mutate image clean
 
 build: ## bin/partway, static
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/partway ./cmd/partway
@@ -23,12 +23,17 @@ web: ## web/dist: the pages, which `make build` then puts into the binary; needs
 deps: ## what the tests need; quick when it is there
 	@e2e/deps/install.sh
 
-test: deps web unit e2e ## everything, with the servers
+test: deps web unit portable e2e ## everything, with the servers
 
 unit: shims ## our packages, against Redis and MongoDB-compatible servers too
 	$(GO) vet -tags servers ./...
 	$(GO) vet -tags failpoints ./cmd/partway
 	$(GO) test -race -tags servers ./...
+
+portable: ## the commands of clients on macOS and Windows build, and vet finds nothing
+	@for os in darwin windows; do \
+	  echo "$$os"; GOOS=$$os CGO_ENABLED=0 $(GO) vet -tags nodemo ./agent && GOOS=$$os CGO_ENABLED=0 $(GO) build -tags nodemo -o /dev/null ./cmd/partway || exit 1; \
+	done
 
 shims: ## the rules of the clients' shims; e2e drives them
 	cd clients/go && $(GO) vet ./... && $(GO) test -race ./...

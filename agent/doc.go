@@ -2,9 +2,10 @@
 // request per body and sends the bytes to storage itself. It is what `partway exec`, `partway agent` and `partway cp` are made of.
 //
 //	token.go     the bearer that proves the tenant to the gateway
-//	gateway.go   calls to the gateway: signed requests, reports of what landed, everything else passed on
+//	gateway.go report.go  calls to the gateway: signed requests, reports of what landed
 //	storage.go   a signed request and its body, sent to storage
-//	copy.go      a file up or down in parallel parts, for `partway cp`
+//	calls.go     single S3 calls, for what follows
+//	upload.go download.go  a file up or down in parallel parts, for `partway cp`
 //
 //	server.go    the endpoint: each request is proved (proof.go), then put directly (put.go), got directly (get.go) or passed on (pass.go)
 //	body.go      how a child's body comes, and how it is verified on the way

@@ -62,7 +62,7 @@ func newRoot() (root *cobra.Command, begun *bool) {
 		PersistentPreRun:  func(*cobra.Command, []string) { *begun = true },
 	}
 	root.AddCommand(newServe(), newDemo(), newStorageChild(), newToken(), newKeys(), newUploads(), newAudit(), newDoctor(),
-		newExec(), newAgent())
+		newExec(), newAgent(), newCp())
 	return root, begun
 }
 
