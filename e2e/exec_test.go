@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -143,40 +142,25 @@ func TestExecOutlivesTheGateway(t *testing.T) {
 	s := ownStack(t, harness.Setup{})
 	n := s.NewTenant(t)
 	_, content := file(t, 40*mib)
-	started := make(chan error, 1)
-	fifo := filepath.Join(t.TempDir(), "fifo")
-	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	go func() { // half of it, then a new gateway, then the rest
-		started <- func() error {
-			f, err := os.OpenFile(fifo, os.O_WRONLY, 0)
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			if _, err := f.Write(content[:20*mib]); err != nil {
-				return err
-			}
-			if err := s.Gateway.Stop(40 * time.Second); err != nil {
-				return err
-			}
-			s.Gateway = nil
-			if err := s.StartGateway(t.Context()); err != nil {
-				return err
-			}
-			n.Tap.Retarget(s.Gateway.Addr())
-			_, err = f.Write(content[20*mib:])
+	// Half of it, then a new gateway, then the rest.
+	fifo := newFifo(t, func(w *os.File) error {
+		if _, err := w.Write(content[:20*mib]); err != nil {
 			return err
-		}()
-	}()
+		}
+		if err := s.Gateway.Stop(40 * time.Second); err != nil {
+			return err
+		}
+		if err := s.StartGateway(t.Context()); err != nil {
+			return err
+		}
+		n.Tap.Retarget(s.Gateway.Addr())
+		_, err := w.Write(content[20*mib:])
+		return err
+	})
 	aws, err := harness.Tool("venv/bin/aws")
 	if err != nil {
 		t.Fatal(err)
 	}
 	runExec(t, n, nil, "sh", "-c", fmt.Sprintf("cat %s | %s s3 cp --only-show-errors - s3://%s/%sone", fifo, aws, harness.Bucket, n.Prefix))
-	if err := <-started; err != nil {
-		t.Fatal(err)
-	}
 	(&session{Tenant: n}).stored(t, "one", content)
 }
