@@ -7,7 +7,8 @@
 //     compare-and-swap on Revision; no lock is held across I/O.
 //   - The audit trail: Events, sealed into Batches that are chained by a MAC and
 //     written once. The Writer groups them so that one durable write serves every
-//     request that waits at that moment.
+//     request that waits at that moment. seal.go is the form of the seal, chain.go
+//     how it is checked; the Auditor checks, exports, thins out and erases.
 //   - Hot sessions: the ledger of parts of an open upload. A cache: losing it
 //     costs time, never an answer and never an upload.
 //

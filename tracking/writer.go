@@ -31,7 +31,7 @@ type WriterConfig struct {
 }
 
 // Writer is the one writer of this process's part of the audit trail. It groups events into batches, seals each and
-// stores it; while Trail is away batches go to the spool, unchanged, and from there to Trail in order once it is back.
+// stores it; while Trail is away batches go to the spool and from there to Trail, in order, once it is back.
 //
 // A batch is sealed into the chain once, under the next Seq, and from then on it is stored as it is or not at all: when an
 // append fails nobody knows whether it took effect, so neither its Seq nor its content may be used for anything else. The
@@ -41,6 +41,11 @@ type WriterConfig struct {
 //   - the spool otherwise, behind those that wait, so that Trail sees a writer's batches in order;
 //   - memory, if neither takes it. One batch at most: until it is stored no other is sealed, Record fails at once and Note
 //     waits. So the chain has no gap, and an event whose Record failed may still turn up in the trail.
+//
+// So refusals come in this order: with Trail away, whatever needs a record (not the Writer's to refuse); with the spool full as well,
+// every write, by Record's error, while reads go on until noteQueue of their events wait, and then wait too; nothing else is lost
+// before a Close in that state, which says how much. While a batch waits, the only thing that may change in it is that an
+// erasure takes personal fields out, which its seal allows for.
 //
 // A batch that Trail refuses for good is not passed over either: a gap in the chain is what a deletion looks like. It and all
 // behind it stay in the spool, the log says so every minute, and requests are refused once the spool is full. Batches are made
