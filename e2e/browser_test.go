@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +39,10 @@ type pages struct {
 
 func newPages(t *testing.T) *pages {
 	t.Helper()
+	size := 64<<20 + 12345
+	if os.Getenv("PARTWAY_E2E_LONG") != "" {
+		size = 256<<20 + 12345
+	}
 	browser, err := harness.StartBrowser(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -45,12 +52,16 @@ func newPages(t *testing.T) *pages {
 			t.Errorf("the browser: %v", err)
 		}
 	})
-	p := &pages{browser: browser, size: 64<<20 + 12345}
-	if os.Getenv("PARTWAY_E2E_LONG") != "" {
-		p.size = 256<<20 + 12345
-	}
-	// URLs live shortly, so that one can be seen to run out.
-	p.Stack = ownStack(t, harness.Setup{Config: []string{"cors: {origins: [\"" + browser.AppOrigin + "\"]}", "transfer: {url_ttl: 3s}"}})
+	return (&pages{browser: browser, size: size}).on(t)
+}
+
+// on is the same browser in front of a gateway of its own.
+func (p *pages) on(t *testing.T, config ...string) *pages {
+	t.Helper()
+	browser := p.browser
+	p = &pages{browser: browser, size: p.size}
+	var err error
+	p.Stack = ownStack(t, harness.Setup{Config: append(config, "cors: {origins: [\""+browser.AppOrigin+"\"]}")})
 	if p.tap, err = harness.NewTap(p.Gateway.Addr()); err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +88,13 @@ type person struct {
 
 func (p *pages) person(t *testing.T, limits ...func(*harness.Scope)) *person {
 	t.Helper()
-	who := &person{pages: p, t: t, name: strings.ToLower(strings.ReplaceAll(t.Name()[strings.LastIndex(t.Name(), "/")+1:], "_", "-"))}
+	return p.named(t, strings.ToLower(strings.ReplaceAll(t.Name()[strings.LastIndex(t.Name(), "/")+1:], "_", "-")), limits...)
+}
+
+// named is a person of a tenant with this name.
+func (p *pages) named(t *testing.T, name string, limits ...func(*harness.Scope)) *person {
+	t.Helper()
+	who := &person{pages: p, t: t, name: name}
 	who.scope = harness.Scope{Bucket: harness.Bucket, Prefix: who.name + "/", Actions: []string{"s3:*"}}
 	for _, limit := range limits {
 		limit(&who.scope)
@@ -209,6 +226,7 @@ func TestThePages(t *testing.T) {
 	scenario("two tabs do not send one file twice", testTwoTabs)
 	scenario("a name that is taken is asked about", testNameTaken)
 	scenario("refusals are said in sentences", testRefusals)
+	scenario("the console shows it", testConsole)
 	scenario("axe finds nothing serious", testAccessible)
 	scenario("uppy 5", func(w *person) { testUppy(w, "uppy5") })
 	scenario("uppy 6", func(w *person) { testUppy(w, "uppy6") })
@@ -311,6 +329,7 @@ func testNetworkCut(w *person) {
 }
 
 func testExpired(w *person) {
+	w = w.on(w.t, "transfer: {url_ttl: 2s}").person(w.t)
 	args, content := w.file("film.bin", 2*partSize)
 	var got struct {
 		Answers []string
@@ -433,12 +452,20 @@ func testRefusals(w *person) {
 }
 
 func testAccessible(w *person) {
+	w = w.named(w.t, "acme")
+	other := w.named(w.t, "globex")
+	for i := range 4 {
+		other.relayed(fmt.Sprintf("export/2026-11-%02d.csv", 20+i), 400_000*(i+1))
+	}
+	other.begun("archive/scans.tar", 30, 11)
 	args, _ := w.file("Interview, first cut.mov", 3<<20)
 	more, _ := w.file("notes.txt", 2000)
 	args["files"] = append(args["files"].([]string), more["files"].([]string)...)
 	args["names"] = append(args["names"].([]string), "notes.txt")
 	args["shots"] = os.Getenv("PARTWAY_E2E_SHOTS")
-	args["operator"] = w.Gateway.Operator
+	args["operator"], args["open"] = w.Gateway.Operator, w.begun("rushes/day one.mov", 40, 23)
+	w.begun("rushes/day two.mov", 12, 12)
+	w.relayed("invoice.pdf", 300_000)
 	var got map[string][]string
 	w.run("accessible", &got, args)
 	if len(got) == 0 {
@@ -448,6 +475,104 @@ func testAccessible(w *person) {
 		for _, f := range findings {
 			w.t.Errorf("%s: %s", page, f)
 		}
+	}
+}
+
+// begun is an upload that a program began and did not end: parts granted, of which some landed, as it reports. Returns the key's last segment.
+func (w *person) begun(key string, granted, landed int) string {
+	w.t.Helper()
+	var made struct{ Key, UploadID string }
+	w.ask("POST", "/_partway/s3/multipart", map[string]any{"filename": filepath.Base(key), "metadata": map[string]string{"relativePath": key}}, &made)
+	about := map[string]any{"bucket": harness.Bucket, "key": made.Key, "upload_id": made.UploadID}
+	var parts, reports []map[string]any
+	for n := 1; n <= granted; n++ {
+		parts = append(parts, map[string]any{"part_number": n, "content_length": partSize})
+		if n <= landed {
+			reports = append(reports, map[string]any{"part_number": n, "content_length": partSize, "etag": `"0123456789abcdef0123456789abcdef"`})
+		}
+	}
+	about["parts"] = parts
+	w.ask("POST", "/_partway/sign", about, nil)
+	about["parts"] = reports
+	w.ask("POST", "/_partway/landed", about, nil)
+	return filepath.Base(key)
+}
+
+// relayed puts an object through the gateway.
+func (w *person) relayed(key string, n int) {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPut, w.Gateway.Endpoint+"/"+harness.Bucket+"/"+w.name+"/"+key, strings.NewReader(strings.Repeat("x", n)))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req.Header.Set("User-Agent", "an-old-script/1.0")
+	w.send(req, nil)
+}
+
+// ask makes one call of the JSON API as the person.
+func (w *person) ask(method, path string, in, out any) {
+	w.t.Helper()
+	body, err := json.Marshal(in)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(w.t.Context(), method, w.Gateway.Endpoint+path, bytes.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.send(req, out)
+}
+
+func (w *person) send(req *http.Request, out any) {
+	w.t.Helper()
+	req.Header.Set("Authorization", "Bearer "+w.token.Bearer)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	said, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		w.t.Fatalf("%s %s: %s %s %v", req.Method, req.URL.Path, resp.Status, said, err)
+	}
+	if out != nil {
+		if err := json.Unmarshal(said, out); err != nil {
+			w.t.Fatalf("%s: %v", said, err)
+		}
+	}
+}
+
+func testConsole(w *person) {
+	args, _ := w.file("film.bin", 2*partSize)
+	args["open"], args["operator"], args["tenant"] = w.begun("draft.bin", 5, 3), w.Gateway.Operator, w.name
+	w.relayed("old.txt", 100)
+	var got struct {
+		Rows             int
+		Events, Tabs     []string
+		Strip, OpenStrip string
+		Relays           []string
+		Issued           string
+		Before, After    int
+	}
+	w.run("inTheConsole", &got, args)
+	if got.Rows != 2 || !slices.Equal(got.Tabs, []string{"Uploads", "Traffic"}) {
+		w.t.Errorf("a tenant sees %d uploads and the tabs %v", got.Rows, got.Tabs)
+	}
+	for _, operation := range []string{"CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"} {
+		if !slices.Contains(got.Events, operation) {
+			w.t.Errorf("no %s among %v", operation, got.Events)
+		}
+	}
+	if got.Strip != "2 parts landed" || got.OpenStrip != "3 landed, 2 granted and under way, of parts up to number 5" {
+		w.t.Errorf("strips: %q, %q", got.Strip, got.OpenStrip)
+	}
+	if !slices.ContainsFunc(got.Relays, func(row string) bool {
+		return strings.Contains(row, w.name) && strings.Contains(row, "an-old-script/1.0") && strings.Contains(row, "did not ask")
+	}) {
+		w.t.Errorf("who relays: %q", got.Relays)
+	}
+	if got.Before != http.StatusOK || got.After == http.StatusOK {
+		w.t.Errorf("the token that was issued: %d, revoked: %d", got.Before, got.After)
 	}
 }
 

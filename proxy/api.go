@@ -230,6 +230,9 @@ func (g *Gateway) apiUploads(ctx context.Context, r *Request, _ string) (*Respon
 	if err != nil {
 		return nil, err
 	}
+	if r.Query.Get("progress") == "true" {
+		return jsonReply(http.StatusOK, page{g.withProgress(ctx, items), next}), nil
+	}
 	return jsonReply(http.StatusOK, page{orEmpty(items), next}), nil
 }
 

@@ -211,6 +211,7 @@ export async function accessible(args) {
     for (const scheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
       out[`${name} ${scheme}`] = await findings(page);
+      if (args.shots) await page.evaluate(() => document.fonts.ready);
       if (args.shots) await page.screenshot({ path: `${args.shots}/${name}-${scheme}.png` });
     }
   };
@@ -222,5 +223,70 @@ export async function accessible(args) {
   for (const name of args.names) await inState(first, name, "done");
   await row(first, args.names[0]).locator("summary").click();
   await look(first, "uploader");
+  await first.close();
+  const page = await open({ ...args, token: args.operator }, "/_partway/console");
+  await page.getByRole("link", { name: args.names[0] }).waitFor();
+  await look(page, "console-uploads");
+  await page.getByRole("link", { name: args.open }).click();
+  await page.getByRole("cell", { name: "CreateMultipartUpload" }).waitFor();
+  await page.locator(".strip").waitFor();
+  await look(page, "console-upload");
+  await page.getByRole("link", { name: "Traffic" }).click();
+  await page.locator(".bars").waitFor();
+  await look(page, "console-traffic");
+  await page.getByRole("link", { name: "Tokens" }).click();
+  await page.getByRole("button", { name: "Issue a token" }).click();
+  await look(page, "console-tokens");
   return out;
+}
+
+/** A tenant finds its upload in the console and ends another; an operator issues a token, which works, and revokes it. */
+export async function inTheConsole(args) {
+  const up = await open(args);
+  await choose(up, args.files);
+  await inState(up, args.names[0], "done");
+  const page = await open(args, "/_partway/console");
+  const rowOf = (text) => page.getByRole("row").filter({ hasText: text });
+  const result = {};
+  await rowOf(args.names[0]).getByText("completed").waitFor();
+  await rowOf(args.open).getByText("open", { exact: true }).waitFor();
+  result.rows = await page.locator("tbody tr").count();
+  await page.getByRole("button", { name: "Completed" }).click();
+  await rowOf(args.open).waitFor({ state: "detached" });
+  await page.getByLabel("Keys that begin with").fill(args.prefix + args.names[0]);
+  await page.getByRole("link", { name: args.names[0] }).focus();
+  await page.keyboard.press("Enter"); // by keyboard
+  await page.getByRole("cell", { name: "CompleteMultipartUpload" }).waitFor();
+  result.events = await page.locator("tbody tr td:nth-child(2)").allInnerTexts();
+  result.strip = await page.locator(".strip svg").getAttribute("aria-label");
+  await page.getByRole("link", { name: "All uploads" }).click();
+  await page.getByRole("link", { name: args.open }).click();
+  result.openStrip = await page.locator(".strip svg").getAttribute("aria-label");
+  page.once("dialog", (d) => d.accept());
+  await page.getByRole("button", { name: "End upload" }).click();
+  await page.getByText("aborted", { exact: true }).waitFor();
+  result.tabs = await page.getByRole("navigation", { name: "Console" }).getByRole("link").allInnerTexts();
+
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await signIn(page, args.operator);
+  await page.getByRole("link", { name: "Traffic" }).click();
+  await page.getByText("Who still relays").waitFor();
+  result.relays = await page.locator("tbody tr").allInnerTexts();
+  await page.getByRole("link", { name: "Tokens" }).click();
+  await page.getByRole("button", { name: "Issue a token" }).click();
+  await page.getByLabel("Tenant", { exact: true }).first().fill(args.tenant);
+  await page.getByLabel("Bucket").fill(args.bucket);
+  await page.getByLabel("Prefix").fill(args.prefix + "issued");
+  await page.getByRole("button", { name: "Issue", exact: true }).click();
+  result.issued = await page.getByLabel("The token", { exact: true }).inputValue();
+  const who = async () => (await fetch(args.gateway + "/_partway/whoami", { headers: { Authorization: "Bearer " + result.issued } })).status;
+  result.before = await who();
+  const issued = rowOf(args.prefix + "issued");
+  await issued.getByText("bearer").waitFor();
+  page.once("dialog", (d) => d.accept());
+  await issued.getByRole("button", { name: "Revoke" }).click();
+  await issued.waitFor({ state: "detached" });
+  // Gateways learn of it within seconds.
+  for (result.after = 200; result.after === 200; result.after = await who()) await page.waitForTimeout(100);
+  return result;
 }

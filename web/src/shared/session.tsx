@@ -133,7 +133,7 @@ export function Header({ who, page, signOut, children }: { who: Identity; page: 
       <div className="who">
         <span>
           {who.tenant}
-          {who.operator && <span className="tag">operator</span>}
+          {who.operator && who.tenant !== "operator" && <span className="tag">operator</span>}
         </span>
         <span className={left < 600 ? "small warn" : "small quiet"}>{left > 0 ? `token ends in ${duration(left)}` : "token has ended"}</span>
       </div>

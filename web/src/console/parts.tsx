@@ -1,0 +1,32 @@
+import type { ReactNode } from "react";
+import { sentence } from "../shared/failure";
+import type { Standing } from "./types";
+
+export function Pill({ standing }: { standing: Standing }): ReactNode {
+  return <span className={"pill " + standing}>{standing}</span>;
+}
+
+export function Problem({ error }: { error: unknown }): ReactNode {
+  return error ? (
+    <p className="problem" role="alert">
+      {sentence(error)}
+    </p>
+  ) : null;
+}
+
+export function Empty({ children }: { children: ReactNode }): ReactNode {
+  return <p className="empty quiet">{children}</p>;
+}
+
+/** Bucket and folders quiet, the name itself not. */
+export function Key({ bucket, path }: { bucket: string; path: string }): ReactNode {
+  const cut = path.lastIndexOf("/") + 1;
+  return (
+    <span className="key">
+      <span className="quiet">
+        {bucket}/{path.slice(0, cut)}
+      </span>
+      {path.slice(cut)}
+    </span>
+  );
+}
