@@ -56,6 +56,7 @@ func TestSoakCrashes(t *testing.T) {
 	}
 	for _, s := range stacks {
 		noGaps(t, s)
+		sweptClean(t, s)
 	}
 	t.Logf("%d crashes in %d rounds, without a violation", crashes, rounds)
 	for name, n := range at {

@@ -12,6 +12,8 @@ import (
 //
 //	PARTWAY_SOAK_SEED      of what is drawn at random; a run says which it took
 //	PARTWAY_SOAK_CRASHES   that TestSoakCrashes counts to [500]
+//	PARTWAY_SOAK_OUTAGE    seconds of TestSoakMongoDBOutage [600]
+//	PARTWAY_SOAK_LOAD      seconds of TestSoakMixedLoad [3600]
 
 // setting is a number from the environment.
 func setting(t *testing.T, name string, otherwise int) int {

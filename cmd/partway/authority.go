@@ -63,7 +63,7 @@ func (s *server) newVerifier() (*auth.Verifier, error) {
 	verifier, err := auth.NewVerifier(auth.VerifierConfig{
 		Issuer: s.config.Auth.Issuer, Audience: s.config.Auth.Audience, Region: s.config.Server.Region,
 		SigningKeys: s.authority.keys.Signing, MasterKeys: s.authority.keys.Master,
-		Revocations: revocationsOf(s.store), Foreign: foreign, Log: s.log,
+		Revocations: revocationsOf(s.store), Foreign: foreign, Log: s.log, Now: now,
 	})
 	if err != nil {
 		return nil, err

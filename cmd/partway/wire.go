@@ -124,7 +124,7 @@ func (s *server) open(ctx context.Context) error {
 		Relay:    relay.Config{MinRate: c.Limits.MinRate, MaxPerIP: c.Limits.ConnectionsPerAddress, Exempt: proxies, TLS: tlsConfig},
 		Log:      s.log,
 		Registry: registry,
-		Now:      time.Now,
+		Now:      now,
 		Probes:   probes,
 	})
 	return err

@@ -65,6 +65,27 @@ func (c *Client) violations(ctx context.Context) ([]string, error) {
 	return all, nil
 }
 
+// Strays are the keys of which storage holds more uploads than records are open.
+func (s *Stack) Strays(ctx context.Context) ([]string, error) {
+	records, err1 := s.Gateway.Uploads(ctx, "")
+	have, err2 := s.stored(ctx, "")
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	for _, r := range records {
+		if r.State == "open" {
+			have.open[r.Key]--
+		}
+	}
+	var strays []string
+	for key, n := range have.open {
+		for ; n > 0; n-- {
+			strays = append(strays, key)
+		}
+	}
+	return strays, nil
+}
+
 // overspent holds the tenant's total to what it was told that it had stored. More may have been charged than that, never less. Only of tenants
 // with a limit: others are charged nothing.
 func overspent(asked []Asked, spent int64) []string {

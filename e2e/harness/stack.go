@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -203,6 +204,14 @@ func (s *Stack) StartGateway(ctx context.Context) error {
 	}
 	s.Gateway, g.Operator = g, strings.TrimSpace(bearer)
 	return nil
+}
+
+// RestartAhead is Restart with a clock that is ahead, of a binary with failpoints.
+func (s *Stack) RestartAhead(ctx context.Context, ahead time.Duration) error {
+	before := s.env
+	s.env = append(slices.Clone(before), "PARTWAY_FAILPOINT_CLOCK="+ahead.String())
+	defer func() { s.env = before }()
+	return s.Restart(ctx)
 }
 
 // Restart starts a gateway that ended again; its operator stays who it was.
