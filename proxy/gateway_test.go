@@ -91,7 +91,10 @@ func (s *faultyStore) SwapUpload(ctx context.Context, u *tracking.Upload) error 
 
 // swapFaults lets each further SwapUpload meet the next of list.
 func (s *faultyStore) swapFaults(list ...storeFault) {
+	var mu sync.Mutex
 	next := func() storeFault {
+		mu.Lock()
+		defer mu.Unlock()
 		if len(list) == 0 {
 			return storeOK
 		}
