@@ -33,6 +33,32 @@ func (g *Gateway) abortMultipartUpload(ctx context.Context, r *Request) (*Respon
 	return g.abort(ctx, b, u, c)
 }
 
+// apiAbort is AbortMultipartUpload by the id alone: for operators, and for tenants whose token allows it there.
+func (g *Gateway) apiAbort(ctx context.Context, r *Request, id string) (*Response, error) {
+	u, err := g.Store.Upload(ctx, id)
+	if err != nil {
+		return nil, asNoSuchUpload(err)
+	}
+	if !r.Identity.Operator {
+		if u.Tenant != r.Identity.Tenant {
+			return nil, errNoSuchUpload // another tenant's is answered like one that never was
+		}
+		if _, err := r.Identity.Authorize("s3:AbortMultipartUpload", u.Bucket, u.Key); err != nil {
+			return nil, err
+		}
+	}
+	r.Event.Bucket, r.Event.Key, r.Event.UploadID, r.Event.Target = u.Bucket, u.Key, u.ID, ""
+	b := g.backends[u.Backend]
+	if b == nil {
+		return nil, errInternal.because(fmt.Errorf("no storage backend is called %q", u.Backend))
+	}
+	c := &storage.Call{Method: http.MethodDelete, Bucket: u.Bucket, Key: u.Key, Query: []storage.Param{{Name: "uploadId", Value: u.StorageID}}, ContentLength: -1}
+	if _, err := g.abort(ctx, b, u, c); err != nil {
+		return nil, err
+	}
+	return jsonReply(http.StatusOK, u), nil
+}
+
 // abort ends u, whose storage id c names. One that is completing is left alone while anybody may be at work on it; after that, what became
 // of it comes first.
 func (g *Gateway) abort(ctx context.Context, b *storage.Backend, u *tracking.Upload, c *storage.Call) (*Response, error) {

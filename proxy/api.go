@@ -63,6 +63,7 @@ var apiRoutes = []apiRoute{
 	{"GET", "whoami", "partway:WhoAmI", anyone, (*Gateway).apiWhoAmI},
 	{"GET", "uploads", "partway:ListUploads", anyone, (*Gateway).apiUploads},
 	{"GET", "uploads/{id}", "partway:GetUpload", anyone, (*Gateway).apiUpload},
+	{"POST", "uploads/{id}/abort", "AbortMultipartUpload", anyone, (*Gateway).apiAbort},
 	{"GET", "events", "partway:ListEvents", anyone, (*Gateway).apiEvents},
 	{"GET", "usage", "partway:GetUsage", anyone, (*Gateway).apiUsage},
 	{"POST", "sign", "partway:Sign", anyone, (*Gateway).apiSign},

@@ -254,3 +254,38 @@ func TestACompleteThatTakesLong(t *testing.T) {
 		})
 	}
 }
+
+func TestAbortByTheAPI(t *testing.T) {
+	b := newBench(t)
+	operator := "Bearer " + b.operator()
+	reader := "Bearer " + b.bearer("acme", scopeOf("acme", func(s *scope) { s.Actions = []string{"s3:GetObject"} }))
+	other := "Bearer " + b.bearer("other", scopeOf("acme", func(*scope) {}))
+	own := "Bearer " + b.tenant
+	id := b.started(key)
+	for _, tt := range []struct {
+		name, who string
+		status    int
+		says      string
+	}{
+		{"a token that may not", reader, 403, "AccessDenied"},
+		{"another tenant", other, 404, "NoSuchUpload"},
+		{"its own tenant", own, 200, `"state":"aborted"`},
+		{"again", own, 404, "NoSuchUpload"},
+	} {
+		if a := b.ask("POST", "/_partway/uploads/"+id+"/abort", "", "Authorization", tt.who); a.status != tt.status || !strings.Contains(a.body, tt.says) {
+			t.Errorf("%s: %d %s", tt.name, a.status, a.body)
+		}
+	}
+	b.wantState(id, tracking.StateAborted)
+	second := b.started(key)
+	if a := b.ask("POST", "/_partway/uploads/"+second+"/abort", "", "Authorization", operator); a.status != 200 {
+		t.Errorf("an operator: %d %s", a.status, a.body)
+	}
+	if n := b.s3.open(); n != 0 {
+		t.Errorf("storage holds %d uploads", n)
+	}
+	events := b.events()
+	if e := events[len(events)-1]; e.Operation != "AbortMultipartUpload" || e.Outcome != "ok" || e.UploadID != second || e.Key != key || e.Tenant != "ops" {
+		t.Errorf("event is %+v", e)
+	}
+}

@@ -34,10 +34,25 @@ func newUploads() *cobra.Command {
 			return listUploads(cmd, c, filter("tenant", tenant, "state", state), asJSON)
 		},
 	}
+	cmd.AddCommand(newUploadsAbort())
 	gateway.add(cmd)
 	cmd.Flags().StringVar(&tenant, "tenant", "", "of this tenant")
 	cmd.Flags().StringVar(&state, "state", "", "in this state: open, completing, completed, aborted, ...")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object per line")
+	return cmd
+}
+
+func newUploadsAbort() *cobra.Command {
+	var gateway clientFlags
+	cmd := &cobra.Command{
+		Use:   "abort ID",
+		Short: "Abort an upload: an operator any, a tenant its own where its token allows it",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return administer(cmd, &gateway, "uploads/"+url.PathEscape(args[0])+"/abort")
+		},
+	}
+	gateway.add(cmd)
 	return cmd
 }
 
