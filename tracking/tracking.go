@@ -105,6 +105,7 @@ type Upload struct {
 	ResultCode        string      `json:"result_code,omitempty" bson:"result_code"` // S3 error code of the last refused or unknown Complete or Abort
 	MaxBytes          int64       `json:"-" bson:"max_bytes,omitempty"`             // largest object the creating token allows; 0: no limit
 	Completion        *Completion `json:"-" bson:"completion,omitempty"`
+	Resumable         *Resumable  `json:"-" bson:"resumable,omitempty"`
 	Notice            *Notice     `json:"notice,omitempty" bson:"notice,omitempty"` // nil: there is nothing to tell
 	Revision          int64       `json:"-" bson:"revision"`                        // starts at 1; SwapUpload adds 1
 }
@@ -118,6 +119,15 @@ type Completion struct {
 	Answer   []byte    `bson:"answer,omitempty"`  // XML body of the answer, once completed
 	Headers  []string  `bson:"headers,omitempty"` // answer headers, name and value alternating
 	Charge   *Charge   `bson:"charge,omitempty"`  // of its bytes to the tenant's total; nil: they have no limit
+}
+
+// Resumable is what it takes to hand an upload over to a client that starts it again. Each time the upload gets a new ID, and the IDs before
+// are NoSuchUpload.
+type Resumable struct {
+	Generation int      `bson:"generation"`        // 1, and one more at each hand-over; stands in the ID
+	Earlier    []string `bson:"earlier,omitempty"` // the IDs before, oldest first: the trail has what landed under them
+	Shape      string   `bson:"shape"`             // SHA-256, hex, of the headers of the Create that shape the object
+	Answer     []string `bson:"answer,omitempty"`  // headers that Create was answered, name and value alternating
 }
 
 // UploadQuery selects upload records, newest first. Zero fields select everything. Intents are not listed.
@@ -344,6 +354,10 @@ type Sessions interface {
 	// Land enters what storage holds of parts, each with its Landed, no number twice: their lines lapse no more. A number without a line
 	// gets the one given. Whatever the state and the sum: storage has them.
 	Land(ctx context.Context, id string, parts []Part, until time.Time) error
+	// Release takes back what was reserved for numbers and neither landed nor counts for good. Idempotent.
+	Release(ctx context.Context, id string, numbers ...int) error
+	// Part reads one line. ErrNotFound if there is none.
+	Part(ctx context.Context, id string, number int) (*Part, error)
 	// Session reads. ErrNotFound if it is unknown or has expired.
 	Session(ctx context.Context, id string) (*Session, error)
 	// Forget drops the session. Idempotent.

@@ -16,11 +16,12 @@ import (
 
 // A field that gains json:"-" and is forgotten in row would be lost silently.
 func TestRowKeepsEveryField(t *testing.T) {
-	u := tracking.Upload{Completion: &tracking.Completion{Charge: new(tracking.Charge)}, Notice: new(tracking.Notice)}
+	u := tracking.Upload{Completion: &tracking.Completion{Charge: new(tracking.Charge)}, Notice: new(tracking.Notice), Resumable: new(tracking.Resumable)}
 	fill(t, reflect.ValueOf(&u).Elem())
 	fill(t, reflect.ValueOf(u.Completion).Elem())
 	fill(t, reflect.ValueOf(u.Completion.Charge).Elem())
 	fill(t, reflect.ValueOf(u.Notice).Elem())
+	fill(t, reflect.ValueOf(u.Resumable).Elem())
 	raw, err := encodeUpload(&u)
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +49,7 @@ func fill(t *testing.T, v reflect.Value) {
 			f.SetBytes([]byte{0, 0xff})
 		case []string:
 			f.Set(reflect.ValueOf([]string{"a", "b"}))
-		case *tracking.Completion, *tracking.Charge, *tracking.Notice:
+		case *tracking.Completion, *tracking.Charge, *tracking.Notice, *tracking.Resumable:
 		default:
 			t.Fatalf("teach this test %s %s", v.Type().Field(i).Name, f.Type())
 		}

@@ -17,12 +17,14 @@ type row struct {
 	StorageID  string               `json:"storage_id,omitempty"`
 	MaxBytes   int64                `json:"max_bytes,omitempty"`
 	Completion *tracking.Completion `json:"completion,omitempty"`
+	Resumable  *tracking.Resumable  `json:"resumable,omitempty"`
 	Revision   int64                `json:"revision"`
 }
 
 func encodeUpload(u *tracking.Upload) ([]byte, error) {
 	return json.Marshal(row{
-		Upload: *u, Record: u.Record, StorageID: u.StorageID, MaxBytes: u.MaxBytes, Completion: u.Completion, Revision: u.Revision,
+		Upload: *u, Record: u.Record, StorageID: u.StorageID, MaxBytes: u.MaxBytes, Completion: u.Completion,
+		Resumable: u.Resumable, Revision: u.Revision,
 	})
 }
 
@@ -32,7 +34,7 @@ func decodeUpload(value []byte) (*tracking.Upload, error) {
 		return nil, fmt.Errorf("decode record: %w", err)
 	}
 	u := r.Upload
-	u.Record, u.StorageID, u.MaxBytes, u.Completion, u.Revision = r.Record, r.StorageID, r.MaxBytes, r.Completion, r.Revision
+	u.Record, u.StorageID, u.MaxBytes, u.Completion, u.Resumable, u.Revision = r.Record, r.StorageID, r.MaxBytes, r.Completion, r.Resumable, r.Revision
 	return &u, nil
 }
 

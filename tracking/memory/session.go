@@ -28,13 +28,12 @@ func (h *session) dropLapsed(now time.Time) (dropped int) {
 		return 0
 	}
 	h.lapse = time.Time{}
-	for number, p := range h.parts {
+	for _, p := range h.parts {
 		if p.Until.IsZero() || p.Until.After(now) {
 			h.expect(p.Until)
 			continue
 		}
-		h.bytes -= counted(p)
-		delete(h.parts, number)
+		h.remove(p)
 		dropped++
 	}
 	return dropped
@@ -77,6 +76,11 @@ func (h *session) put(line tracking.Part) {
 	h.bytes += counted(line) - counted(h.parts[line.Number])
 	h.parts[line.Number] = line
 	h.expect(line.Until)
+}
+
+func (h *session) remove(line tracking.Part) {
+	h.bytes -= counted(line)
+	delete(h.parts, line.Number)
 }
 
 // counted is what a line adds to the sum: an undeclared length is -1 there.

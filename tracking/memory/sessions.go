@@ -130,6 +130,47 @@ func (s *Sessions) Land(ctx context.Context, id string, parts []tracking.Part, u
 	return nil
 }
 
+// Release is tracking.Sessions'.
+func (s *Sessions) Release(ctx context.Context, id string, numbers ...int) error {
+	now, err := s.begin(ctx, "release parts")
+	if err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	h := s.byID[id]
+	if h == nil {
+		return nil
+	}
+	s.lines -= h.dropLapsed(now)
+	for _, number := range numbers {
+		if p, ok := h.parts[number]; ok && !p.Until.IsZero() {
+			h.remove(p)
+			s.lines--
+		}
+	}
+	return nil
+}
+
+// Part is tracking.Sessions'.
+func (s *Sessions) Part(ctx context.Context, id string, number int) (*tracking.Part, error) {
+	const doing = "read part"
+	now, err := s.begin(ctx, doing)
+	if err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	h := s.byID[id]
+	if h == nil {
+		return nil, fmt.Errorf("%s: %w", doing, tracking.ErrNotFound)
+	}
+	s.lines -= h.dropLapsed(now)
+	p, ok := h.parts[number]
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", doing, tracking.ErrNotFound)
+	}
+	return &p, nil
+}
+
 // enter puts lines into h and keeps it.
 func (s *Sessions) enter(h *session, lines []tracking.Part, until time.Time) {
 	before := len(h.parts)

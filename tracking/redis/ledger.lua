@@ -17,6 +17,14 @@ local function read(number)
   return tonumber(bytes), tonumber(til)
 end
 
+-- drop takes a line away and returns what it counted.
+local function drop(number)
+  local bytes = counted(read(number) or 0)
+  redis.call('HDEL', session, number, 'landed:' .. number)
+  redis.call('ZREM', grants, number)
+  return bytes
+end
+
 -- lapse drops the lines whose time has passed and returns the sum of the others. Grants whose session is gone (Redis evicts keys
 -- one by one) are dropped: writing their sum would bring the session back without a state and without an end.
 local function lapse()
@@ -29,9 +37,7 @@ local function lapse()
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
   local lapsed = redis.call('ZRANGEBYSCORE', grants, '-inf', text(now))
   for _, number in ipairs(lapsed) do
-    sum = sum - counted(read(number) or 0)
-    redis.call('HDEL', session, number, 'landed:' .. number)
-    redis.call('ZREM', grants, number)
+    sum = sum - drop(number)
   end
   if #lapsed > 0 then redis.call('HSET', session, 'sum', text(sum)) end
   return sum

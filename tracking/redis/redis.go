@@ -51,12 +51,18 @@ var (
 	reserveLua string
 	//go:embed land.lua
 	landLua string
+	//go:embed release.lua
+	releaseLua string
+	//go:embed part.lua
+	partLua string
 	//go:embed session.lua
 	sessionLua string
 
 	putState = goredis.NewScript(ledgerLua + putStateLua)
 	reserve  = goredis.NewScript(ledgerLua + reserveLua)
 	land     = goredis.NewScript(ledgerLua + landLua)
+	release  = goredis.NewScript(ledgerLua + releaseLua)
+	part     = goredis.NewScript(ledgerLua + partLua)
 	session  = goredis.NewScript(ledgerLua + sessionLua)
 )
 
@@ -128,6 +134,31 @@ func (s *Sessions) Land(ctx context.Context, id string, parts []tracking.Part, u
 		args = append(args, p.Number, max(p.Bytes, p.Landed.Bytes), p.Road+" "+p.Checksum, landed)
 	}
 	return failed("land", s.run(ctx, land, id, args...).Err())
+}
+
+// Release implements tracking.Sessions.
+func (s *Sessions) Release(ctx context.Context, id string, numbers ...int) error {
+	args := make([]any, len(numbers))
+	for i, n := range numbers {
+		args[i] = n
+	}
+	return failed("release", s.run(ctx, release, id, args...).Err())
+}
+
+// Part implements tracking.Sessions.
+func (s *Sessions) Part(ctx context.Context, id string, number int) (*tracking.Part, error) {
+	fields, err := s.run(ctx, part, id, number).StringSlice()
+	if err != nil {
+		return nil, failed("read part", err)
+	}
+	found, err := parseSession(fields)
+	if err != nil {
+		return nil, failed("read part", err)
+	}
+	if len(found.Parts) == 0 {
+		return nil, fmt.Errorf("redis: read part: %w", tracking.ErrNotFound)
+	}
+	return &found.Parts[0], nil
 }
 
 // Session implements tracking.Sessions.

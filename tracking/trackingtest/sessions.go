@@ -17,6 +17,8 @@ func Sessions(t *testing.T, open func(t *testing.T) tracking.Sessions) {
 	t.Run("State", func(t *testing.T) { sessionStates(t, open) })
 	t.Run("Reserve", func(t *testing.T) { reserve(t, open) })
 	t.Run("Land", func(t *testing.T) { land(t, open) })
+	t.Run("Release", func(t *testing.T) { release(t, open) })
+	t.Run("Part", func(t *testing.T) { onePart(t, open) })
 	t.Run("a cancelled context is ErrUnavailable and changes nothing", func(t *testing.T) {
 		s := open(t)
 		mustPut(t, s, "u1", tracking.StateOpen, future())
@@ -26,6 +28,9 @@ func Sessions(t *testing.T, open func(t *testing.T) tracking.Sessions) {
 		_, err := s.Reserve(ctx, "u1", parts(part(1, 10)), 0, future())
 		wantErr(t, err, tracking.ErrUnavailable)
 		wantErr(t, s.Land(ctx, "u1", parts(landed(1, 10)), future()), tracking.ErrUnavailable)
+		wantErr(t, s.Release(ctx, "u1", 1), tracking.ErrUnavailable)
+		_, err = s.Part(ctx, "u1", 1)
+		wantErr(t, err, tracking.ErrUnavailable)
 		_, err = s.Session(ctx, "u1")
 		wantErr(t, err, tracking.ErrUnavailable)
 		wantErr(t, s.Forget(ctx, "u1"), tracking.ErrUnavailable)
@@ -323,6 +328,49 @@ func land(t *testing.T, open func(t *testing.T) tracking.Sessions) {
 }
 
 // landed is a part as it is reported.
+func release(t *testing.T, open func(t *testing.T) tracking.Sessions) {
+	t.Run("what was reserved for a time counts no more; what counts for good, and what landed, stays", func(t *testing.T) {
+		s := open(t)
+		granted := part(1, 10)
+		granted.Until = future()
+		mustReserve(t, s, "u1", granted, 0, 10)
+		mustReserve(t, s, "u1", part(2, 5), 0, 15)
+		wantErr(t, s.Land(t.Context(), "u1", parts(landed(3, 7)), future()), nil)
+		wantErr(t, s.Release(t.Context(), "u1", 1, 2, 3, 4), nil)
+		wantErr(t, s.Release(t.Context(), "u1", 1), nil)
+		wantSession(t, s, "u1", tracking.Session{State: tracking.StateOpen, Parts: parts(part(2, 5), landed(3, 7)), Bytes: 12})
+		mustReserve(t, s, "u1", part(1, 1), 13, 13)
+	})
+	t.Run("of a session nobody knows", func(t *testing.T) {
+		s := open(t)
+		wantErr(t, s.Release(t.Context(), "u1", 1), nil)
+		wantNoSession(t, s, "u1")
+	})
+}
+
+func onePart(t *testing.T, open func(t *testing.T) tracking.Sessions) {
+	s := open(t)
+	lapsed := part(3, 10)
+	lapsed.Until = past()
+	if _, err := s.Reserve(t.Context(), "u1", parts(part(1, 10), lapsed), 0, future()); err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, s.Land(t.Context(), "u1", parts(landed(2, 7)), future()), nil)
+	for _, want := range parts(part(1, 10), landed(2, 7)) {
+		got, err := s.Part(t.Context(), "u1", want.Number)
+		wantErr(t, err, nil)
+		wantEqual(t, "part", *got, want)
+	}
+	for name, ask := range map[string]func() (*tracking.Part, error){
+		"a number without a line":       func() (*tracking.Part, error) { return s.Part(t.Context(), "u1", 4) },
+		"a line that lapsed":            func() (*tracking.Part, error) { return s.Part(t.Context(), "u1", 3) },
+		"of a session that nobody knew": func() (*tracking.Part, error) { return s.Part(t.Context(), "u2", 1) },
+	} {
+		_, err := ask()
+		t.Run(name, func(t *testing.T) { wantErr(t, err, tracking.ErrNotFound) })
+	}
+}
+
 func landed(number int, bytes int64) tracking.Part {
 	p := part(number, bytes)
 	p.Landed = &tracking.Landed{Bytes: bytes, ETag: "\"a tag, with words\"", SHA256: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}

@@ -17,6 +17,7 @@ func uploads(t *testing.T, open func(t *testing.T) tracking.Store) {
 			ListHash: "c0ffee", Started: epoch, Answer: []byte("<ok>\x00\xff</ok>"), Headers: []string{"x-amz-version-id", "7"},
 			Charge: &tracking.Charge{Tenant: "acme", Period: "2026-03", ID: "CHARGE"},
 		}
+		u.Resumable = &tracking.Resumable{Generation: 2, Earlier: []string{"id-0000"}, Shape: "facade", Answer: []string{"x-amz-abort-rule-id", "one"}}
 		mustInsert(t, s, u)
 		wantEqual(t, "revision after insert", u.Revision, int64(1))
 		wantEqual(t, "record", mustUpload(t, s, u.ID), u)
