@@ -21,11 +21,23 @@ func (g *Gateway) abortMultipartUpload(ctx context.Context, r *Request) (*Respon
 		return nil, err
 	}
 	u, err := g.Store.Upload(ctx, r.Event.UploadID)
+	if errors.Is(err, tracking.ErrNotFound) && ref.Flags != 0 {
+		return &Response{Status: http.StatusNoContent}, nil // handed over meanwhile: it is another's to end
+	}
 	if err != nil {
 		return nil, asNoSuchUpload(err)
 	}
 	if err := r.matchInitiated(u); err != nil {
 		return nil, err
+	}
+	resumes, err := g.mayResume(r)
+	switch {
+	case err != nil:
+		return nil, err
+	case resumes && u.Resumable != nil && u.State == tracking.StateOpen:
+		return g.pause(ctx, u)
+	case resumes && u.State == tracking.StatePaused:
+		return nil, errNoSuchUpload
 	}
 	c := r.call()
 	c.Headers = slices.DeleteFunc(c.Headers, func(h sigv4.Header) bool { return h.Name == ifMatchInitiated })

@@ -158,7 +158,7 @@ func (g *Gateway) supersedeList(ctx context.Context, c *completion) error {
 // says all that it takes to find out how the Complete ended, and the name of the charge; see tracking.Spending.
 func (g *Gateway) begin(ctx context.Context, c *completion, held []storage.Part) error {
 	if err := g.checkSizes(c, held); err != nil {
-		return err
+		return g.notAgain(ctx, c.u, err)
 	}
 	if before := chargeOf(c.u); before != nil { // of a Complete that nobody saw end: storage has the upload still, so it made nothing
 		c.u.Completion = nil
@@ -188,11 +188,11 @@ func (g *Gateway) begin(ctx context.Context, c *completion, held []storage.Part)
 // checkSizes holds what storage has of the parts in the list to the limits.
 func (g *Gateway) checkSizes(c *completion, held []storage.Part) error {
 	limit := tightest(c.u.MaxBytes, c.r.Scope.MaxObjectBytes)
-	if limit == 0 && c.r.Scope.MaxPartBytes == 0 && g.tenantLimit(c.r) == 0 {
+	if limit == 0 && c.r.Scope.MaxPartBytes == 0 && g.tenantLimit(c.r) == 0 && c.u.Resumable == nil {
 		return nil
 	}
 	if !c.holds(held) {
-		return errInvalidPart // its size is not the one that was counted
+		return errInvalidPart // its size is not the one that was counted, or its bytes not those that were taken for stored
 	}
 	if limit > 0 && c.sum(held) > limit {
 		return overLimit(limit)

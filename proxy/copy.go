@@ -90,7 +90,7 @@ func (g *Gateway) uploadPartCopy(ctx context.Context, r *Request) (*Response, er
 	if err != nil {
 		return nil, err
 	}
-	ref, home, err := g.openUpload(r)
+	ref, home, err := g.liveUpload(ctx, r)
 	if err != nil {
 		return nil, err
 	}

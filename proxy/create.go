@@ -33,6 +33,11 @@ func (g *Gateway) createMultipartUpload(ctx context.Context, r *Request) (*Respo
 	}
 	c := r.call()
 	r.force(c)
+	shape := shapeOf(c)
+	resumes, err := g.mayResume(r)
+	if err != nil {
+		return nil, err
+	}
 	now := g.Now().UTC().Truncate(time.Millisecond)
 	u := &tracking.Upload{
 		Record: rand.Text(), Tenant: r.Identity.Tenant, Subject: r.Identity.Subject, TokenID: r.Identity.TokenID,
@@ -42,10 +47,16 @@ func (g *Gateway) createMultipartUpload(ctx context.Context, r *Request) (*Respo
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createTimeout)
 	defer cancel()
-	if err := g.checkOpenUploads(ctx, r); err != nil {
+	if _, _, err := g.uploadLimit(ctx, r); err != nil {
 		return nil, err
 	}
-	if _, _, err := g.uploadLimit(ctx, r); err != nil {
+	if resumes {
+		u.Resumable = &tracking.Resumable{Generation: 1, Shape: shape}
+		if resp, err := g.takeUp(ctx, r, b, shape); resp != nil || err != nil {
+			return resp, err
+		}
+	}
+	if err := g.checkOpenUploads(ctx, r); err != nil {
 		return nil, err
 	}
 	if err := g.Store.InsertUpload(ctx, u); err != nil {
@@ -55,7 +66,11 @@ func (g *Gateway) createMultipartUpload(ctx context.Context, r *Request) (*Respo
 	if err != nil {
 		return nil, err
 	}
-	u.ID = g.Sealer.Seal(auth.UploadRef{Backend: b.Name(), StorageID: u.StorageID}, r.Bucket, r.Key)
+	ref := auth.UploadRef{Backend: b.Name(), StorageID: u.StorageID}
+	if u.Resumable != nil {
+		ref.Flags, u.Resumable.Answer = uint8(u.Resumable.Generation), answer.pairs()
+	}
+	u.ID = g.Sealer.Seal(ref, r.Bucket, r.Key)
 	u.UpdatedAt = g.Now().UTC().Truncate(time.Millisecond)
 	if err := g.Store.SwapUpload(ctx, u); errors.Is(err, tracking.ErrExists) {
 		return nil, errInternal.because(fmt.Errorf("storage gave out the id of an upload that it gave out before: %w", err))
@@ -73,15 +88,19 @@ func (g *Gateway) createMultipartUpload(ctx context.Context, r *Request) (*Respo
 	}
 	r.Event.UploadID = u.ID
 	g.putState(ctx, u.ID, tracking.StateOpen)
-	body := encodeXML(struct {
+	return created(r, u, answer), nil
+}
+
+// created is S3's answer to CreateMultipartUpload.
+func created(r *Request, u *tracking.Upload, answer *Response) *Response {
+	answer.Headers, answer.Body = append(answer.Headers, xmlType), encodeXML(struct {
 		XMLName  xml.Name `xml:"InitiateMultipartUploadResult"`
 		Xmlns    string   `xml:"xmlns,attr"`
 		Bucket   string
 		Key      string
 		UploadID string `xml:"UploadId"`
 	}{Xmlns: s3Namespace, Bucket: r.Bucket, Key: r.Key, UploadID: u.ID})
-	answer.Headers, answer.Body = append(answer.Headers, xmlType), body
-	return answer, nil
+	return answer
 }
 
 // checkOpenUploads holds a token to max_open_uploads, counted over its tenant's uploads under the scope's prefix. Creates at the same

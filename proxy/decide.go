@@ -15,6 +15,7 @@ const (
 	RoadRelay    Road = "relay"
 	RoadRedirect Road = "redirect"
 	RoadSign     Road = "sign"
+	RoadSkip     Road = "skip" // the body need not travel: storage has it
 )
 
 // Reasons for a road.
@@ -28,6 +29,8 @@ const (
 	reasonPolicy     = "policy"
 	reasonSlow       = "slow"
 	reasonIdentity   = "identity"
+	reasonStored     = "already-stored"
+	reasonResumed    = "resumed" // of a Create: no new upload was made
 )
 
 // slowDecision is how long a decision may take to stay a redirect: botocore sends its body 1 s after Expect.

@@ -60,6 +60,14 @@ const (
 	outcomeReported = "reported" // its client says that storage took it
 )
 
+// pairs are the headers as reply takes them.
+func (r *Response) pairs() (out []string) {
+	for _, h := range r.Headers {
+		out = append(out, h.Name, h.Value)
+	}
+	return out
+}
+
 // recordTimeout is how long a write waits for its event.
 const recordTimeout = 10 * time.Second
 

@@ -1,6 +1,9 @@
 package proxy
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"io"
 	"slices"
 	"strconv"
@@ -220,19 +223,30 @@ func withoutToken(list, token string) string {
 	return strings.Join(kept, ",")
 }
 
-// checksumOf is what the client declared about a body, for ledger and event: "crc32:<value>".
-func checksumOf(r *Request) string {
+const checksumPrefix = "x-amz-checksum-"
+
+// checksumHeaders are the checksums that a client declared of its body in headers of their own.
+func checksumHeaders(r *Request) (all []sigv4.Header) {
 	for _, h := range r.Head.Headers {
-		name, ok := strings.CutPrefix(h.Name, "x-amz-checksum-")
-		if ok && name != "algorithm" && name != "type" {
-			return name + ":" + h.Value
+		if name, ok := strings.CutPrefix(h.Name, checksumPrefix); ok && name != "algorithm" && name != "type" {
+			all = append(all, h)
 		}
 	}
+	return all
+}
+
+// checksumOf is what a client declared of its body, for event and ledger: "crc32:<base64>", and with a space between where there are more. An
+// exact x-amz-content-sha256 is one of them.
+func checksumOf(r *Request) string {
+	var all []string
+	for _, h := range checksumHeaders(r) {
+		all = append(all, strings.TrimPrefix(h.Name, checksumPrefix)+":"+h.Value)
+	}
 	if v := r.Header("content-md5"); v != "" {
-		return "md5:" + v
+		all = append(all, "md5:"+v)
 	}
-	if p := r.payload(); len(p) == 64 {
-		return "sha256:" + p
+	if sum, err := hex.DecodeString(r.payload()); err == nil && len(sum) == sha256.Size && !r.HasHeader("x-amz-checksum-sha256") {
+		all = append(all, "sha256:"+base64.StdEncoding.EncodeToString(sum))
 	}
-	return ""
+	return strings.Join(all, " ")
 }

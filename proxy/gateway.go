@@ -52,12 +52,13 @@ type Config struct {
 	Quota    Quota            // of each tenant
 	Notifier *notify.Notifier // nil: nobody is told; Serve runs it
 
-	DefaultRoad Road          // RoadRelay or RoadRedirect
-	URLTTL      time.Duration // life of a presigned URL, <= 5 min
-	MaxAge      time.Duration // life of an upload
-	SweepEvery  time.Duration // 0: never
-	XMLBytes    int           // largest XML or JSON body
-	HeaderBytes int           // largest request head
+	DefaultRoad  Road          // RoadRelay or RoadRedirect
+	URLTTL       time.Duration // life of a presigned URL, <= 5 min
+	MaxAge       time.Duration // life of an upload
+	ResumeWindow time.Duration // how long an interrupted upload may be taken up again; 0: none is
+	SweepEvery   time.Duration // 0: never
+	XMLBytes     int           // largest XML or JSON body
+	HeaderBytes  int           // largest request head
 
 	Relay    relay.Config // of the listener; OnBytes is the gateway's
 	Log      *slog.Logger

@@ -150,7 +150,7 @@ func newBenchLogging(t *testing.T, s3 *fakeS3, foreign *auth.Foreign, log *slog.
 		Backends: []*storage.Backend{backend}, DefaultBackend: "main",
 		Store: b.store, Sessions: sessions, Writer: b.writer,
 		Auditor:     &tracking.Auditor{Archive: b.store, Uploads: b.store, Keys: benchChainKeys, Now: time.Now},
-		DefaultRoad: RoadRelay, URLTTL: 5 * time.Minute, MaxAge: time.Hour, XMLBytes: 4 << 20, HeaderBytes: 16 << 10,
+		DefaultRoad: RoadRelay, URLTTL: 5 * time.Minute, MaxAge: time.Hour, ResumeWindow: time.Hour, XMLBytes: 4 << 20, HeaderBytes: 16 << 10,
 		Log: log, Registry: prometheus.NewRegistry(), Now: b.now,
 		Probes: map[string]func(context.Context) error{"storage": backend.Ping},
 	})

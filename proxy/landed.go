@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto/md5"
 	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"partway/proxy/relay"
 	"partway/tracking"
@@ -43,7 +46,7 @@ func (g *Gateway) apiLanded(ctx context.Context, r *Request, _ string) (*Respons
 		return nil, err
 	}
 	r.Query = Query{{"uploadId", told.UploadID}}
-	if _, _, err := g.openUpload(r); err != nil {
+	if _, _, err := g.liveUpload(ctx, r); err != nil {
 		return nil, err
 	}
 	lines := make([]tracking.Part, len(told.Parts))
@@ -58,13 +61,24 @@ func (g *Gateway) apiLanded(ctx context.Context, r *Request, _ string) (*Respons
 		lines[i] = tracking.Part{Number: p.PartNumber, Bytes: p.ContentLength, Checksum: p.Checksum, Road: string(RoadSign),
 			Landed: &tracking.Landed{Bytes: p.ContentLength, ETag: p.ETag, SHA256: p.SHA256, MD5: p.MD5}}
 		e := r.Event
-		e.BytesDeclared, e.Operation, e.PartNumber, e.Bytes, e.ETag, e.Checksum, e.Road = 0, "UploadPart", p.PartNumber, p.ContentLength, p.ETag, p.Checksum, string(RoadSign)
+		e.BytesDeclared, e.Operation, e.PartNumber, e.Bytes, e.ETag, e.Checksum, e.Road = 0, "UploadPart", p.PartNumber, p.ContentLength, p.ETag, p.checksums(), string(RoadSign)
 		events[i] = e
 	}
 	g.land(ctx, r, lines...)
 	resp := jsonReply(http.StatusOK, map[string]int{"landed": len(lines)})
 	resp.Outcome, resp.events = outcomeReported, events
 	return resp, nil
+}
+
+// checksums are all that is told of the bytes, as checksumOf writes them.
+func (p *landedPart) checksums() string {
+	all := strings.Fields(p.Checksum)
+	for _, hash := range []struct{ name, hex string }{{"md5", p.MD5}, {"sha256", p.SHA256}} {
+		if sum, err := hex.DecodeString(hash.hex); err == nil && len(sum) > 0 && checksumIn(p.Checksum, hash.name) == "" {
+			all = append(all, hash.name+":"+base64.StdEncoding.EncodeToString(sum))
+		}
+	}
+	return strings.Join(all, " ")
 }
 
 // check refuses what no storage says. S3's longest ETag of a part has 34 bytes.

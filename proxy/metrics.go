@@ -16,6 +16,7 @@ type metrics struct {
 	clientIn      prometheus.Counter
 	clientOut     prometheus.Counter
 	inflight      prometheus.Gauge
+	resumed       prometheus.Counter
 	up            *prometheus.GaugeVec
 	uploads       *prometheus.GaugeVec
 	sweptUploads  *prometheus.CounterVec
@@ -37,12 +38,13 @@ func newMetrics(reg *prometheus.Registry, g *Gateway) *metrics {
 			Help: "Upload records of each state that is not an end, as of this gateway's last sweep. Every gateway counts all of them."}, []string{"state"}),
 		sweptUploads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "partway_swept_uploads_total",
 			Help: "Uploads that this gateway's sweep aborted, found out the end of, aborted for want of a record (orphan), reported only (left), or failed at."}, []string{"result"}),
-		up: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "partway_dependency_up", Help: "1 if the last readiness probe succeeded."}, []string{"name"}),
+		resumed: prometheus.NewCounter(prometheus.CounterOpts{Name: "partway_uploads_resumed_total", Help: "Interrupted uploads that a client took up again."}),
+		up:      prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "partway_dependency_up", Help: "1 if the last readiness probe succeeded."}, []string{"name"}),
 	}
 	client := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "partway_client_bytes_total",
 		Help: "Bytes on the sockets of clients, heads and framing included."}, []string{"direction"})
 	m.clientIn, m.clientOut = client.WithLabelValues("in"), client.WithLabelValues("out")
-	reg.MustRegister(m.requests, m.decisions, m.duration, m.transferBytes, m.inflight, m.up, m.uploads, m.sweptUploads, client,
+	reg.MustRegister(m.requests, m.decisions, m.duration, m.transferBytes, m.inflight, m.resumed, m.up, m.uploads, m.sweptUploads, client,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "partway_audit_queue", Help: "Events that wait to be written."},
 			func() float64 { return float64(g.Writer.Queued()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "partway_audit_spooled_batches", Help: "Batches of events that wait in the local spool."},

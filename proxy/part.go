@@ -28,7 +28,7 @@ func (g *Gateway) uploadPart(ctx context.Context, r *Request) (*Response, error)
 	if err != nil {
 		return nil, err
 	}
-	ref, b, err := g.openUpload(r)
+	ref, b, err := g.liveUpload(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -36,11 +36,17 @@ func (g *Gateway) uploadPart(ctx context.Context, r *Request) (*Response, error)
 	if err != nil {
 		return nil, err
 	}
+	if resp, err := g.stored(ctx, r, ref, number, f); resp != nil || err != nil {
+		return resp, err
+	}
 	c := r.call()
 	c.Query = []storage.Param{{Name: "partNumber", Value: strconv.Itoa(number)}, {Name: "uploadId", Value: ref.StorageID}}
 	line := tracking.Part{Number: number, Bytes: f.bytes, Checksum: checksumOf(r)}
 	resp, err := g.send(ctx, r, b, c, f, false, func(road Road, until time.Time) error {
 		line.Road, line.Until = string(road), until
+		if road == RoadRelay && ref.Flags != 0 {
+			line.Until = g.Now().Add(flightLease)
+		}
 		return g.reserve(ctx, r, line)
 	})
 	if err != nil || resp.take == nil {
@@ -48,12 +54,21 @@ func (g *Gateway) uploadPart(ctx context.Context, r *Request) (*Response, error)
 	}
 	take := resp.take
 	resp.take = func(ctx context.Context, x *relay.Exchange) (*Response, error) {
-		resp, err := take(ctx, x)
-		if err == nil {
-			line.Landed = landedOf(r, f.bytes, r.Event.ETag)
-			g.land(ctx, r, line)
+		land := func(l *tracking.Landed) {
+			if line.Landed = l; l != nil {
+				g.land(ctx, r, line)
+			}
 		}
-		return resp, err
+		if ref.Flags != 0 {
+			land = g.fly(ctx, r, line)
+		}
+		resp, err := take(ctx, x)
+		if err != nil {
+			land(nil)
+			return nil, err
+		}
+		land(landedOf(r, f.bytes, r.Event.ETag))
+		return resp, nil
 	}
 	return resp, nil
 }

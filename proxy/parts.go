@@ -8,7 +8,7 @@ import (
 
 // listParts is S3's ListParts: storage's own answer, which wins over any belief of ours, under our upload id.
 func (g *Gateway) listParts(ctx context.Context, r *Request) (*Response, error) {
-	ref, b, err := g.openUpload(r)
+	ref, b, err := g.liveUpload(ctx, r)
 	if err != nil {
 		return nil, err
 	}

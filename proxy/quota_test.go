@@ -34,6 +34,7 @@ func (b *bench) beside() *bench {
 	return b.besideWith(func(*Config) {})
 }
 
+// besideWith is beside, with a configuration of its own.
 func (b *bench) besideWith(change func(*Config)) *bench {
 	b.t.Helper()
 	c := b.gateway.withRegistry(prometheus.NewRegistry())

@@ -74,6 +74,11 @@ func (g *Gateway) apiSign(ctx context.Context, r *Request, _ string) (*Response,
 			return nil, err
 		}
 	}
+	if ask.UploadID != "" {
+		if _, _, err := g.liveUpload(ctx, signed[0].r); err != nil {
+			return nil, err
+		}
+	}
 	if ask.DryRun {
 		out := make([]foretold, len(signed))
 		for i, s := range signed {

@@ -96,7 +96,7 @@ func TestSignedPartsGoToStorageAndNotHere(t *testing.T) {
 	if len(parts) != 2 {
 		t.Fatalf("events %+v", parts)
 	}
-	if e := parts[0]; e.Operation != "UploadPart" || e.Outcome != "granted" || e.PartNumber != 1 || e.BytesDeclared != 5 || e.Checksum != "crc32:NhCmhg==" || e.UploadID != id ||
+	if e := parts[0]; e.Operation != "UploadPart" || e.Outcome != "granted" || e.PartNumber != 1 || e.BytesDeclared != 5 || e.Checksum != "crc32:NhCmhg== md5:XUFAKrxLKna5cZ2REBfFkg==" || e.UploadID != id ||
 		e.Bucket != "uploads" || e.Key != key || e.Tenant != "acme" || e.Status != 200 || e.Reason != "client-asked" {
 		t.Errorf("event %+v", e)
 	}

@@ -2,6 +2,9 @@ package storage
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -54,6 +57,7 @@ type Part struct {
 	Number int
 	Size   int64
 	ETag   string // with its quotes
+	SHA256 string // hex; "" if storage lists none
 }
 
 // ListParts returns every part, by number. ErrNoSuchUpload, ErrUnavailable.
@@ -67,13 +71,22 @@ func (b *Backend) ListParts(ctx context.Context, bucket, key, uploadID string) (
 			return nil, fmt.Errorf("list parts: %w", translate(err))
 		}
 		for _, p := range page.Parts {
-			parts = append(parts, Part{Number: int(aws.ToInt32(p.PartNumber)), Size: aws.ToInt64(p.Size), ETag: aws.ToString(p.ETag)})
+			parts = append(parts, Part{Number: int(aws.ToInt32(p.PartNumber)), Size: aws.ToInt64(p.Size), ETag: aws.ToString(p.ETag), SHA256: sha256Of(p.ChecksumSHA256)})
 		}
 		if aws.ToBool(page.IsTruncated) && !pages.HasMorePages() { // the paginator would take it for the end
 			return nil, fmt.Errorf("list parts: %w: a page is truncated and does not say where the next one starts", ErrUnavailable)
 		}
 	}
 	return parts, nil
+}
+
+// sha256Of is a listed checksum in hex.
+func sha256Of(listed *string) string {
+	sum, err := base64.StdEncoding.DecodeString(aws.ToString(listed))
+	if err != nil || len(sum) != sha256.Size {
+		return ""
+	}
+	return hex.EncodeToString(sum)
 }
 
 // AbortUpload ends the upload; nil also if it is gone already. ErrUnavailable.
