@@ -84,12 +84,15 @@ func madeFor(u *tracking.Upload, h storage.Upload) bool {
 	return !h.Initiated.Before(from) && !h.Initiated.After(to)
 }
 
-// owned reports whether a record has the upload, in whatever state. Its id there was sealed under one of our keys.
+// owned reports whether a record has the upload, in whatever state. Its id there was sealed under one of our keys, with a generation.
 func (s *sweep) owned(ctx context.Context, intent *tracking.Upload, h storage.Upload) (bool, error) {
 	ref := auth.UploadRef{Backend: intent.Backend, StorageID: h.ID}
-	for _, id := range s.g.Sealer.SealAll(ref, intent.Bucket, intent.Key) {
-		if _, err := s.g.Store.Upload(ctx, id); !errors.Is(err, tracking.ErrNotFound) {
-			return err == nil, err
+	for generation := range lastGeneration + 1 { // that of an upload which was handed over is not known
+		ref.Flags = uint8(generation)
+		for _, id := range s.g.Sealer.SealAll(ref, intent.Bucket, intent.Key) {
+			if _, err := s.g.Store.Upload(ctx, id); !errors.Is(err, tracking.ErrNotFound) {
+				return err == nil, err
+			}
 		}
 	}
 	return false, nil

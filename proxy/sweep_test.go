@@ -406,6 +406,11 @@ func TestTheSweepEndsWhatStorageMadeForABrokenCreate(t *testing.T) {
 			b.s3.initiate(id, b.now().Add(-intentAge+createTimeout+clockTolerance+time.Minute))
 		}, 1, 0, "", nil},
 		{"clocks differ a little", nil, func(b *bench, id string) { b.s3.initiate(id, b.now().Add(-intentAge-clockTolerance+time.Minute)) }, 0, 0, "orphan", []string{"AbortMultipartUpload intent ok"}},
+		{"one that was handed over has an owner", nil, func(b *bench, _ string) {
+			b.tenant = b.bearer("acme", scopeOf("acme", func(s *scope) { s.Resume = true }))
+			b.create(key)
+			b.s3.initiate(b.record(b.create(key)).StorageID, b.now().Add(-intentAge))
+		}, 1, 0, "orphan", []string{"AbortMultipartUpload intent ok"}},
 		{"a younger intent of the key may be its owner", nil, func(b *bench, _ string) { b.intent(key) }, 2, 2, "", nil},
 		{"one of another key may not", nil, func(b *bench, _ string) { b.intent(key + "/x") }, 1, 1, "orphan", []string{"AbortMultipartUpload intent ok"}},
 	}

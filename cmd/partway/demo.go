@@ -86,7 +86,7 @@ func runDemo(parent context.Context, out io.Writer, f *demoFlags) (err error) {
 
 	c.Server.Listen, c.DataDir = f.listen, filepath.Join(dir, "data")
 	c.Storage = config.Storage{Backends: []config.Backend{objects.Backend}, Default: objects.Name}
-	c.Log.Level = "warn"
+	c.Log.Level, c.Resume.Enabled = "warn", f.resume
 	s, err := open(ctx, &c, newLog(c.Log, os.Stderr))
 	if err != nil {
 		return err

@@ -36,6 +36,7 @@ type issueFlags struct {
 	maxObjectBytes, maxPartBytes  int64
 	maxTenantBytes                int64
 	maxOpenUploads                int
+	resume                        bool
 	offline, operator             bool
 	config                        string
 }
@@ -82,7 +83,8 @@ func newTokenIssue(gateway *clientFlags) *cobra.Command {
 	flags.Int64Var(&f.maxPartBytes, "max-part-bytes", 0, "largest part, and what a part of undeclared length counts as [5 GiB]")
 	flags.Int64Var(&f.maxTenantBytes, "max-tenant-bytes", 0, "what its tenant may upload per day or month, under all its tokens [limits.tenant_bytes]")
 	flags.IntVar(&f.maxOpenUploads, "max-open-uploads", 0, "multipart uploads that its tenant may have open under the prefix [no limit]")
-	flags.StringArrayVar(&f.scopes, "scope", nil, `a scope as JSON, in place of the seven flags above; repeatable: {"bucket":"b","prefix":"p/","actions":["s3:*"]}`)
+	flags.BoolVar(&f.resume, "resume", false, "its interrupted uploads may be taken up again: one writer per key (resume.enabled)")
+	flags.StringArrayVar(&f.scopes, "scope", nil, `a scope as JSON, in place of the eight flags above; repeatable: {"bucket":"b","prefix":"p/","actions":["s3:*"]}`)
 	flags.StringSliceVar(&f.addresses, "addresses", nil, "networks that it may be used from, as 203.0.113.0/24,2001:db8::/48 [anywhere]")
 	flags.DurationVar(&f.ttl, "ttl", 12*time.Hour, "how long it is valid")
 	flags.StringVar(&f.class, "class", string(auth.ClassKey), "key or bearer")
@@ -135,7 +137,7 @@ const operatorTenant = "operator"
 func everything() []auth.Scope { return []auth.Scope{{Bucket: "*", Actions: []string{"s3:*"}}} }
 
 func (f *issueFlags) scope(bucketGiven bool) ([]auth.Scope, error) {
-	limited := f.maxObjectBytes != 0 || f.maxPartBytes != 0 || f.maxTenantBytes != 0 || f.maxOpenUploads != 0
+	limited := f.maxObjectBytes != 0 || f.maxPartBytes != 0 || f.maxTenantBytes != 0 || f.maxOpenUploads != 0 || f.resume
 	if !bucketGiven && (f.prefix != "" || len(f.actions) > 0 || limited) {
 		return nil, usagef("--prefix, --actions and the limits (--max-object-bytes and others) belong to a --bucket")
 	}
@@ -150,7 +152,7 @@ func (f *issueFlags) scope(bucketGiven bool) ([]auth.Scope, error) {
 		return nil, usagef("what may it do? Give --actions, for example PutObject,GetObject")
 	case bucketGiven:
 		return []auth.Scope{{Bucket: f.bucket, Prefix: f.prefix, Actions: s3Actions(f.actions),
-			MaxObjectBytes: f.maxObjectBytes, MaxPartBytes: f.maxPartBytes, MaxTenantBytes: f.maxTenantBytes, MaxOpenUploads: f.maxOpenUploads}}, nil
+			MaxObjectBytes: f.maxObjectBytes, MaxPartBytes: f.maxPartBytes, MaxTenantBytes: f.maxTenantBytes, MaxOpenUploads: f.maxOpenUploads, Resume: f.resume}}, nil
 	case len(f.scopes) == 0:
 		return nil, usagef("what may it touch? Give --bucket with --actions, or --scope")
 	}

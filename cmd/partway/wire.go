@@ -114,12 +114,13 @@ func (s *server) open(ctx context.Context) error {
 		Notifier: notifier,
 		Quota:    proxy.Quota{Bytes: c.Limits.TenantBytes, Daily: c.Limits.TenantPeriod == "day"},
 
-		DefaultRoad: proxy.Road(c.Transfer.Default),
-		URLTTL:      time.Duration(c.Transfer.URLTTL),
-		MaxAge:      time.Duration(c.Uploads.MaxAge),
-		SweepEvery:  time.Duration(c.Sweep.Interval),
-		XMLBytes:    c.Limits.XMLBytes,
-		HeaderBytes: c.Limits.HeaderBytes,
+		DefaultRoad:  proxy.Road(c.Transfer.Default),
+		URLTTL:       time.Duration(c.Transfer.URLTTL),
+		MaxAge:       time.Duration(c.Uploads.MaxAge),
+		ResumeWindow: resumeWindow(c.Resume),
+		SweepEvery:   time.Duration(c.Sweep.Interval),
+		XMLBytes:     c.Limits.XMLBytes,
+		HeaderBytes:  c.Limits.HeaderBytes,
 
 		Relay:    relay.Config{MinRate: c.Limits.MinRate, MaxPerIP: c.Limits.ConnectionsPerAddress, Exempt: proxies, TLS: tlsConfig},
 		Log:      s.log,
@@ -128,6 +129,14 @@ func (s *server) open(ctx context.Context) error {
 		Probes:   probes,
 	})
 	return err
+}
+
+// resumeWindow is 0 where uploads are not resumed.
+func resumeWindow(c config.Resume) time.Duration {
+	if !c.Enabled {
+		return 0
+	}
+	return time.Duration(c.Window)
 }
 
 // listen comes first: a busy port should be said before anything is made or connected to.

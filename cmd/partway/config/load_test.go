@@ -113,7 +113,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"negative rate", works + "limits: {requests_per_second: -1}\n", "partway.yaml:8: limits.requests_per_second: -1 is not within 0 to 1000000"},
 		{"huge rate", works + "limits: {requests_per_second: 1000001}\n", "partway.yaml:8: limits.requests_per_second: 1000001 is not within 0 to 1000000"},
 		{"negative connections", works + "limits: {connections_per_address: -1}\n", "partway.yaml:8: limits.connections_per_address: -1 is negative"},
-		{"not served", works + "resume:\n  enabled: true\n", "partway.yaml:9: resume.enabled: not supported by this version: leave it at its default"},
+		{"no time to resume", works + "resume: {window: 1s}\n", "partway.yaml:8: resume.window: 1s is under 1m"},
 		{"every origin", works + "cors:\n  origins: ['https://a', '*']\n", `partway.yaml:9: cors.origins[1]: "*" would let every web page call: name the origins`},
 		{"no origin", works + "cors:\n  origins: ['https://a/']\n", `partway.yaml:9: cors.origins[0]: "https://a/" is no origin such as https://app.example.com`},
 	} {

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net"
 	"net/url"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -53,7 +52,6 @@ func (c *Config) validate(o *origin) error {
 	c.checkTransfers(k)
 	c.checkAudit(k)
 	c.checkNotifications(k)
-	c.checkUnserved(k)
 	return errors.Join(k.found...)
 }
 
@@ -239,6 +237,7 @@ func (c *Config) checkTransfers(k *check) {
 	k.require(c.Transfer.URLTTL <= maxURLTTL, "transfer.url_ttl", "%v is over %v", c.Transfer.URLTTL, maxURLTTL)
 	k.require(c.Uploads.MaxAge >= Duration(time.Minute), "uploads.max_age", "%v is under 1m", c.Uploads.MaxAge)
 	k.require(c.Sweep.Interval >= Duration(time.Second), "sweep.interval", "%v is under 1s", c.Sweep.Interval)
+	k.require(c.Resume.Window >= Duration(time.Minute), "resume.window", "%v is under 1m", c.Resume.Window)
 	k.require(c.Limits.XMLBytes > 0, "limits.xml_bytes", "%d is not above 0", c.Limits.XMLBytes)
 	// Below this an ordinary request with a key token in it does not fit.
 	k.require(c.Limits.HeaderBytes >= 8192, "limits.header_bytes", "%d is under 8192", c.Limits.HeaderBytes)
@@ -276,19 +275,4 @@ func (c *Config) checkAudit(k *check) {
 	a := &c.Audit
 	k.require(a.Retention == 0 || a.Retention >= Duration(24*time.Hour), "audit.retention", "%v is under 24h: events are dropped by the day", a.Retention)
 	k.require(a.AnchorInterval >= Duration(time.Second), "audit.anchor_interval", "%v is under 1s", a.AnchorInterval)
-}
-
-// checkUnserved refuses settings whose feature this version does not have: to accept one would promise it.
-func (c *Config) checkUnserved(k *check) {
-	d := Default()
-	for _, s := range []struct {
-		key        string
-		value, own any
-	}{
-		{"resume.enabled", c.Resume.Enabled, d.Resume.Enabled},
-		{"resume.window", c.Resume.Window, d.Resume.Window},
-	} {
-		empty := reflect.ValueOf(s.value).Kind() == reflect.Slice && reflect.ValueOf(s.value).Len() == 0
-		k.require(empty || reflect.DeepEqual(s.value, s.own), s.key, "not supported by this version: leave it at its default")
-	}
 }
