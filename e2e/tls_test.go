@@ -11,13 +11,14 @@ import (
 )
 
 // secureStack speaks https on both sides.
-func secureStack(t *testing.T) *harness.Stack {
+func secureStack(t *testing.T, config ...string) *harness.Stack {
 	t.Helper()
 	c, err := harness.NewCertificates(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := ownStack(t, harness.Setup{StorageTLS: c, Config: []string{"server:", "  tls: {cert_file: " + c.Cert + ", key_file: " + c.Key + "}"}})
+	config = append([]string{"server:", "  tls: {cert_file: " + c.Cert + ", key_file: " + c.Key + "}"}, config...)
+	s := ownStack(t, harness.Setup{StorageTLS: c, Config: config})
 	if err := s.Gateway.Trust(c.CA); err != nil {
 		t.Fatal(err)
 	}

@@ -66,6 +66,7 @@ type Scope struct {
 	MaxTenantBytes int64             `json:"max_tenant_bytes,omitempty"`
 	MaxOpenUploads int               `json:"max_open_uploads,omitempty"`
 	Transfer       []string          `json:"transfer,omitempty"`
+	Resume         bool              `json:"resume,omitempty"`
 	NoOverwrite    bool              `json:"no_overwrite,omitempty"`
 	ForceHeaders   map[string]string `json:"force_headers,omitempty"`
 }
