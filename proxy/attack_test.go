@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"partway/auth"
@@ -204,3 +205,35 @@ func TestACutObjectIsNotRecordedAsWhole(t *testing.T) {
 type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// On the base host an object has the origin of the pages, and its tenant says what it is: as a page it must not run there, where tokens are kept.
+func TestAnObjectIsNoPageOfTheGateways(t *testing.T) {
+	s3 := newFakeS3(t)
+	b := newBenchWith(t, s3, nil)
+	b.put("acme/evil.html", "<script>alert(localStorage.getItem('partway-token'))</script>")
+	sandboxed := func(a answer) bool {
+		return a.status == 200 && strings.HasPrefix(a.header.Get("Content-Security-Policy"), "sandbox") && a.header.Get("X-Content-Type-Options") == "nosniff"
+	}
+	if a := b.ask("GET", "/uploads/acme/evil.html", ""); a.status != 200 || a.header.Get("Content-Security-Policy") != "" {
+		t.Errorf("without pages: %d %v", a.status, a.header)
+	}
+	b.gateway.Pages = fstest.MapFS{"index.html": {Data: []byte("a page")}}
+	for _, path := range []string{"/uploads/acme/evil.html", "/uploads/acme/evil.html?response-content-type=text%2Fhtml"} {
+		if a := b.ask("GET", path, ""); !sandboxed(a) {
+			t.Errorf("%s: %d %v", path, a.status, a.header)
+		}
+	}
+}
+
+// Erasing takes the answer of a Complete out of its record. Who repeats that Complete after so long is told what everybody is.
+func TestACompleteRepeatedAfterAnErasure(t *testing.T) {
+	b := newBench(t)
+	id := b.started(key)
+	b.want(b.complete(key, id, "hello"), 200, "")
+	u := b.record(id)
+	u.Subject, u.Key, u.Completion = "", "", nil
+	if err := b.store.SwapUpload(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	b.want(b.complete(key, id, "hello"), 404, "NoSuchUpload")
+}

@@ -294,10 +294,10 @@ func (g *Gateway) reopen(ctx context.Context, c *completion, code string) error 
 	return err // a conflict: the same Complete, elsewhere, got its answer first, and the record has it
 }
 
-// sameAnswer repeats what the same list was answered before.
+// sameAnswer repeats what the same list was answered before, while the record has it: an erasure takes it away.
 func (g *Gateway) sameAnswer(c *completion) (*Response, error) {
 	done := c.u.State == tracking.StateCompleted || c.u.State == tracking.StateSuperseded
-	if !done || c.u.Completion.ListHash != c.hash || g.Now().Sub(c.u.UpdatedAt) > completeMemory {
+	if !done || c.u.Completion == nil || c.u.Completion.ListHash != c.hash || g.Now().Sub(c.u.UpdatedAt) > completeMemory {
 		return nil, errNoSuchUpload
 	}
 	ev := &c.r.Event

@@ -31,7 +31,7 @@ func (g *Gateway) getObject(_ context.Context, r *Request) (*Response, error) {
 		}
 		return nil, readStorageError(answer)
 	}
-	resp := &Response{Status: answer.StatusCode, Headers: answerHeaders(answer.Header)}
+	resp := &Response{Status: answer.StatusCode, Headers: append(answerHeaders(answer.Header), g.sandbox(r)...)}
 	if r.Method == http.MethodHead {
 		_ = answer.Body.Close() // HEAD has no body to lose
 		if n := answer.ContentLength; n >= 0 {
@@ -42,6 +42,15 @@ func (g *Gateway) getObject(_ context.Context, r *Request) (*Response, error) {
 	r.Event.Road, r.Event.Reason = string(RoadRelay), reasonDefault
 	resp.stream, resp.length = answer.Body, int(answer.ContentLength)
 	return resp, nil
+}
+
+// sandbox keeps an object that a browser opens as a page from being one of ours: on the base host it has the pages' own origin, where their
+// tokens are, and what it holds and what type it says it has are its tenant's choice.
+func (g *Gateway) sandbox(r *Request) []sigv4.Header {
+	if g.Pages == nil || !r.OnBase {
+		return nil
+	}
+	return headers(sigv4.Header{Name: "content-security-policy", Value: "sandbox"}, sigv4.Header{Name: "x-content-type-options", Value: "nosniff"})
 }
 
 // openObject asks for an object. Its body is read after the handler has returned, so that it hangs on the gateway's life and not on the

@@ -195,6 +195,9 @@ func (g *Gateway) tidyUpload(ctx context.Context, c *tracking.Charge, id string)
 			g.settle(ctx, c)
 		}
 		return false // else it may yet become an object
+	case u.Completion == nil && (u.State == tracking.StateCompleted || u.State == tracking.StateSuperseded): // erased: it names no charge any more
+		g.settle(ctx, c)
+		return false
 	case u.State == tracking.StateOpen:
 		// A Complete that was charged may be about to move the record. Written anew, the record cannot be moved by who read it before.
 		if err := g.Store.SwapUpload(ctx, u); err != nil {

@@ -655,3 +655,23 @@ func TestTheTotalIsWhatRecordsAndTrailAddUpTo(t *testing.T) {
 		t.Errorf("storage has %d bytes, the total is %d", made, sum)
 	}
 }
+
+// An erased record names no charge any more. One of it that is still pending counts: the object is there.
+func TestAChargeOfAnErasedUploadCounts(t *testing.T) {
+	b := limited(t, 100)
+	id := b.started(key)
+	b.want(b.complete(key, id, "hello"), 200, "")
+	period, _ := b.gateway.Quota.period(time.Now())
+	late := tracking.Charge{Tenant: "acme", Period: period, ID: "LATE"}
+	if _, err := b.store.Charge(t.Context(), late, tracking.Pending{Upload: id, Bytes: 5, At: time.Now().Add(-time.Hour)}, 100); err != nil {
+		t.Fatal(err)
+	}
+	u := b.record(id)
+	u.Subject, u.Key, u.Completion = "", "", nil
+	if err := b.store.SwapUpload(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	if b.gateway.tidy(t.Context(), b.total()) || b.total().Bytes != 10 || len(b.total().Pending) != 0 {
+		t.Errorf("the total is %+v", b.total())
+	}
+}
