@@ -3,6 +3,10 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -10,33 +14,12 @@ import (
 	"partway/e2e/harness"
 )
 
-// What each server's trouble means for each step of an upload: the table of docs/operations.md, and that all heals by itself once the trouble is
-// over. Each cell is the status that the client is told while the trouble lasts; 0 is none until it is over or the gateway's own limit comes.
+// What each server's trouble means for each step of an upload is the table of docs/operations.md, and all heals by itself once the trouble is over.
 func TestDegradation(t *testing.T) {
 	const create, relay, redirect, complete, abort = "Create", "UploadPart by relay", "UploadPart by redirect", "Complete", "Abort"
-	goesOn := map[string]int{create: 200, relay: 200, redirect: 307, complete: 200, abort: 204}
-	partsGoOn := map[string]int{create: 503, relay: 200, redirect: 307, complete: 503, abort: 503}
-	grantsGoOn := map[string]int{create: 503, relay: 503, redirect: 307, complete: 503, abort: 503}
+	steps := []string{create, relay, redirect, complete, abort}
 	s := ownStack(t, harness.Setup{Mongo: harness.SecantusDB, Lines: true})
-	for _, c := range []struct {
-		server, fault string
-		want          map[string]int
-	}{
-		{"redis", harness.Slow, goesOn},
-		{"redis", harness.Down, goesOn},
-		{"redis", harness.Reset, goesOn},
-		{"redis", harness.HalfOpen, goesOn},
-		{"mongodb", harness.Slow, goesOn},
-		{"mongodb", harness.Down, partsGoOn},
-		{"mongodb", harness.Reset, partsGoOn},
-		{"mongodb", harness.HalfOpen, partsGoOn},
-		{"storage", harness.Slow, goesOn},
-		{"storage", harness.Down, grantsGoOn},
-		{"storage", harness.Reset, grantsGoOn},
-		// A part may take its storage minutes to answer, and so may an Abort a minute. A Complete that takes long has begun to answer, and says
-		// by <Error> in its 200 what came of it; our client counts that as 500.
-		{"storage", harness.HalfOpen, map[string]int{create: 503, relay: 0, redirect: 307, complete: 500, abort: 0}},
-	} {
+	for _, c := range degradations(t, steps) {
 		t.Run(c.server+" "+c.fault, func(t *testing.T) {
 			n := s.UncheckedTenant(t)
 			client := n.NewClient()
@@ -141,3 +124,45 @@ func keyOf(n *harness.Tenant, step string) string {
 }
 
 func at(n *harness.Tenant, step string) string { return "/" + harness.Bucket + "/" + keyOf(n, step) }
+
+// degradation is a row of the table: the status that the client of each step is told while the trouble lasts. 0 is none yet; 500 an error in a 200.
+type degradation struct {
+	server, fault string
+	want          map[string]int
+}
+
+func degradations(t *testing.T, steps []string) (rows []degradation) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(harness.Root(), "docs", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	servers := map[string]string{"Redis": "redis", "MongoDB": "mongodb", "storage": "storage"}
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		if servers[cells[0]] == "" || len(cells) != 2+len(steps) {
+			continue
+		}
+		row := degradation{servers[cells[0]], cells[1], map[string]int{}}
+		for i, step := range steps {
+			switch cell := cells[2+i]; cell {
+			case "waits":
+				row.want[step] = 0
+			case "error in 200":
+				row.want[step] = http.StatusInternalServerError
+			default:
+				if row.want[step], err = strconv.Atoi(cell); err != nil {
+					t.Fatalf("%s: %v", line, err)
+				}
+			}
+		}
+		rows = append(rows, row)
+	}
+	if len(rows) != 3*4 {
+		t.Fatalf("the table has %d rows", len(rows))
+	}
+	return rows
+}
