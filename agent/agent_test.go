@@ -404,6 +404,16 @@ func TestATransferThatBrokeIsTheChildsToRepeat(t *testing.T) {
 	b.part("hello", hashOf("hello")).want(t, 200, "")
 }
 
+// A 200 to a body that it was not sent is no answer to it.
+func TestA200BeforeTheBodyIsNotBelieved(t *testing.T) {
+	b := newBench(t, Token{Text: "the bearer"})
+	b.onPut = func(_ int, w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(200); return true }
+	b.part("hello", hashOf("hello")).want(t, 503, "ServiceUnavailable")
+	if b.client.Stats.DirectBytes.Load() != 0 {
+		t.Error("it counted")
+	}
+}
+
 func TestStoragesRefusalReachesTheChild(t *testing.T) {
 	b := newBench(t, Token{Text: "the bearer"})
 	for _, tt := range []struct {
