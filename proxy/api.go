@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"context"
+	_ "embed"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -19,6 +20,11 @@ import (
 )
 
 const apiPrefix = "/_partway/"
+
+// openAPI describes the JSON API to programs. It is made of the rows and types here, by a test (go test ./proxy -run TestOpenAPI -update).
+//
+//go:embed openapi.json
+var openAPI []byte
 
 var jsonType = sigv4.Header{Name: "content-type", Value: "application/json"}
 
@@ -150,6 +156,10 @@ func (g *Gateway) openRoute(r *Request) func(context.Context) (*Response, error)
 		}
 	case "web.json":
 		return g.webConfig
+	case "openapi.json":
+		return func(context.Context) (*Response, error) {
+			return &Response{Status: http.StatusOK, Headers: headers(jsonType), Body: openAPI}, nil
+		}
 	}
 	if page, ok := g.page(strings.TrimPrefix(r.Path, apiPrefix)); ok {
 		return func(context.Context) (*Response, error) { return page, nil }

@@ -130,5 +130,8 @@ func decodeBody(r *Request, into any) error {
 	if err := d.Decode(into); err != nil && !errors.Is(err, io.EOF) {
 		return errInvalidArgument.saying("The body is not what this takes: " + err.Error())
 	}
+	if d.More() {
+		return errInvalidArgument.saying("The body is not what this takes: more follows it.")
+	}
 	return nil
 }

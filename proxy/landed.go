@@ -35,7 +35,7 @@ type landedPart struct {
 // apiLanded enters into the ledger what a client reports. The trail says that it is a report.
 func (g *Gateway) apiLanded(ctx context.Context, r *Request, _ string) (*Response, error) {
 	var told landedRequest
-	if err := decodeJSON(r.Body, &told); err != nil {
+	if err := decodeBody(r, &told); err != nil {
 		return nil, err
 	}
 	as := signRequest{Bucket: told.Bucket, Key: told.Key, UploadID: told.UploadID, Parts: make([]signPart, len(told.Parts))}

@@ -1,10 +1,8 @@
 package proxy
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -61,7 +59,7 @@ type foretold struct {
 // it stands for: its action, its limits, its headers. All are signed or none is.
 func (g *Gateway) apiSign(ctx context.Context, r *Request, _ string) (*Response, error) {
 	var ask signRequest
-	if err := decodeJSON(r.Body, &ask); err != nil {
+	if err := decodeBody(r, &ask); err != nil {
 		return nil, err
 	}
 	operation, err := g.speaksOf(r, &ask)
@@ -343,17 +341,4 @@ func (g *Gateway) signOne(ctx context.Context, s *signing) (signedRequest, error
 
 func (g *Gateway) presignFor(ctx context.Context, s *signing) (url string, until time.Time, err error) {
 	return s.b.Presigned(ctx, s.call, storage.Grantee{Tenant: s.r.Identity.Tenant, Prefix: s.r.Scope.KeyPrefix()}, g.urlLife(s.r), g.Now())
-}
-
-// decodeJSON reads the body of a call of the API; a field that nobody reads is an error of its writer.
-func decodeJSON(body []byte, into any) error {
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return errInvalidArgument.saying("The body is not what this call takes: " + err.Error())
-	}
-	if d.More() {
-		return errInvalidArgument.saying("The body is not what this call takes: more follows it.")
-	}
-	return nil
 }
