@@ -106,6 +106,10 @@ func newTokenInspect(gateway *clientFlags) *cobra.Command {
 type unverified struct {
 	Header json.RawMessage `json:"header"`
 	Claims json.RawMessage `json:"claims"`
+
+	// For people: when it ends, and how long that is from now by this machine's clock.
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	Left      string    `json:"left,omitempty"`
 }
 
 func readToken(token string) (*unverified, error) {
@@ -120,6 +124,16 @@ func readToken(token string) (*unverified, error) {
 			return nil, usagef("not a token: segment %d is not base64url of JSON", i+1)
 		}
 		*into = text
+	}
+	var times struct {
+		Exp int64 `json:"exp"`
+	}
+	if json.Unmarshal(said.Claims, &times) == nil && times.Exp > 0 {
+		said.ExpiresAt = time.Unix(times.Exp, 0).UTC()
+		said.Left = "none: it has expired"
+		if left := time.Until(said.ExpiresAt); left > 0 {
+			said.Left = left.Truncate(time.Second).String()
+		}
 	}
 	return &said, nil
 }
