@@ -28,6 +28,7 @@ var described = map[string]struct {
 	"GET whoami":               {summary: "Who the token says you are", gives: identity{}},
 	"GET uploads":              {summary: "Upload records, newest first", query: []string{"tenant", "state", "bucket", "prefix", "limit", "cursor"}, gives: pageOf[tracking.Upload]{}},
 	"GET uploads/{id}":         {summary: "One upload record and its ledger", gives: uploadAnswer{}},
+	"POST uploads/{id}/abort":  {summary: "Abort an upload", gives: tracking.Upload{}},
 	"GET events":               {summary: "The audit trail, oldest first", query: []string{"upload_id", "tenant", "since", "until", "limit", "cursor"}, gives: pageOf[tracking.Event]{}},
 	"GET usage":                {summary: "What a tenant uploaded in this period", query: []string{"tenant"}, gives: usage{}},
 	"POST sign":                {summary: "Requests signed for storage, or, with dry_run, the road of each", takes: signRequest{}, gives: signAnswer{}},
