@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // ETag of an object that was put whole.
@@ -288,13 +289,18 @@ func eventsOf(asked []Asked, events []Event) (all []string) {
 	return all
 }
 
-// ChainGaps looks at the events of all tenants for what each writer numbered and the trail does not have.
+// ChainGaps looks at the events of all tenants for what each writer numbered and the trail does not have. It waits, a minute at most, for a
+// gateway that cannot say.
 func (g *Gateway) ChainGaps(ctx context.Context) ([]string, error) {
-	events, err := g.Events(ctx, "")
-	if err != nil {
-		return nil, err
-	}
-	return chainGaps(events), nil
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	var events []Event
+	var err error
+	waited := Await(ctx, "the trail", g.Process, func() bool {
+		events, err = g.Events(ctx, "")
+		return err == nil
+	})
+	return chainGaps(events), errors.Join(waited, err)
 }
 
 func chainGaps(events []Event) (all []string) {

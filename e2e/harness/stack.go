@@ -214,9 +214,13 @@ func (s *Stack) RestartAhead(ctx context.Context, ahead time.Duration) error {
 	return s.Restart(ctx)
 }
 
-// Restart starts a gateway that ended again; its operator stays who it was.
+// Restart starts a gateway that ended again; its operator stays who it was. A gateway does not start without MongoDB, and on a busy machine
+// that may be slow to answer: then it is started once more, as whatever watches over it would.
 func (s *Stack) Restart(ctx context.Context) error {
 	g, err := Serve(ctx, s.Bin, s.Dir, s.Config, s.env)
+	for tries := 1; err != nil && tries < 5; tries++ {
+		g, err = Serve(ctx, s.Bin, s.Dir, s.Config, s.env)
+	}
 	if err != nil {
 		return err
 	}
