@@ -42,12 +42,12 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request, body io.Reader, le
 		if err != nil {
 			return err
 		}
-		if resp, err = s.client.ask(req); err == nil && again {
+		if resp, err = s.client.ask(req); err == nil && again { //nolint:bodyclose // closed below, by who reads it
 			err = s.client.expired(resp)
 		}
 		return err
 	}
-	err := error(nil)
+	var err error
 	if again {
 		harmless := r.Method != http.MethodPost || isComplete(r.URL.Query())
 		err = s.client.patiently(r.Context(), attempt, func(err error) bool { return s.client.mayPass(err) && (harmless || unsent(err)) })

@@ -36,7 +36,7 @@ const (
 	stateSuffix = ".json"
 )
 
-// ErrChecksum: what arrived is not what was sent.
+// ErrChecksum says that what arrived is not what was sent.
 var ErrChecksum = errors.New("the object is not the file")
 
 // partSize is large enough for 10,000 parts.
