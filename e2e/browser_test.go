@@ -329,7 +329,7 @@ func testNetworkCut(w *person) {
 }
 
 func testExpired(w *person) {
-	w = w.on(w.t, "transfer: {url_ttl: 2s}").person(w.t)
+	w = w.on(w.t, "transfer: {url_ttl: 4s}").person(w.t)
 	args, content := w.file("film.bin", 2*partSize)
 	var got struct {
 		Answers []string

@@ -17,7 +17,7 @@ import (
 var update = flag.Bool("update", false, "write what is compared with")
 
 // openAPIVersion counts up with what a program would notice: a field or call that is new, the second number; one that is gone or other, the first.
-const openAPIVersion = "1.0.0"
+const openAPIVersion = "1.1.0"
 
 // described says of every row of the API what its code does not: what it is for, what it takes and gives.
 var described = map[string]struct {
@@ -26,7 +26,7 @@ var described = map[string]struct {
 	takes, gives any
 }{
 	"GET whoami":               {summary: "Who the token says you are", gives: identity{}},
-	"GET uploads":              {summary: "Upload records, newest first", query: []string{"tenant", "state", "bucket", "prefix", "limit", "cursor"}, gives: pageOf[tracking.Upload]{}},
+	"GET uploads":              {summary: "Upload records, newest first", query: []string{"tenant", "state", "bucket", "prefix", "limit", "cursor", "progress"}, gives: pageOf[uploadWithProgress]{}},
 	"GET uploads/{id}":         {summary: "One upload record and its ledger", gives: uploadAnswer{}},
 	"POST uploads/{id}/abort":  {summary: "Abort an upload", gives: tracking.Upload{}},
 	"GET events":               {summary: "The audit trail, oldest first", query: []string{"upload_id", "tenant", "since", "until", "limit", "cursor"}, gives: pageOf[tracking.Event]{}},
@@ -44,6 +44,19 @@ var described = map[string]struct {
 	"POST tenants/{id}/freeze": {summary: "Refuse every token of a tenant until it is thawed", gives: frozenAnswer{}},
 	"POST tenants/{id}/thaw":   {summary: "Lift a freeze", gives: thawedAnswer{}},
 	"POST keys/{id}/revoke":    {summary: "End every token that a signing key signed", gives: revokedAnswer{}},
+
+	"POST s3/multipart":               {summary: "CreateMultipartUpload, in Companion's words", takes: newObject{}, gives: startedUpload{}},
+	"GET s3/multipart/{id}":           {summary: "ListParts, to its end", query: []string{"key", "bucket"}, gives: []uploadedPart{}},
+	"GET s3/multipart/{id}/batch":     {summary: "URLs of several parts", query: []string{"key", "bucket", "partNumbers"}, gives: batchAnswer{}},
+	"GET s3/multipart/{id}/{part}":    {summary: "One part's URL", query: []string{"key", "bucket"}, gives: signedURL{}},
+	"POST s3/multipart/{id}/complete": {summary: "CompleteMultipartUpload", query: []string{"key", "bucket"}, takes: partsAnswer{}, gives: completedObject{}},
+	"DELETE s3/multipart/{id}":        {summary: "AbortMultipartUpload", query: []string{"key", "bucket"}, gives: struct{}{}},
+	"GET s3/params":                   {summary: "A whole file's URL; its metadata as metadata[name]", query: []string{"filename", "type"}, gives: signedURL{}},
+	"POST s3/start-upload":            {summary: "The tutorial's start-upload", takes: tutorialCall{}, gives: startedUpload{}},
+	"POST s3/get-signed-url":          {summary: "The tutorial's get-signed-url", takes: tutorialCall{}, gives: tutorialAnswer{}},
+	"POST s3/upload-part":             {summary: "The tutorial's upload-part: whether storage holds the part", takes: tutorialCall{}, gives: uploadedPart{}},
+	"POST s3/complete-upload":         {summary: "The tutorial's complete-upload", takes: tutorialCall{}, gives: completedObject{}},
+
 	"GET health": {summary: "The gateway answers", gives: struct {
 		Status string `json:"status"`
 	}{}},
@@ -79,6 +92,22 @@ type (
 	frozenAnswer struct {
 		At time.Time `json:"frozen_at"`
 	}
+	startedUpload struct {
+		Key      string `json:"key"`
+		UploadID string `json:"uploadId"`
+		Bucket   string `json:"bucket"`
+	}
+	batchAnswer struct {
+		URLs map[string]string `json:"presignedUrls"`
+	}
+	partsAnswer struct {
+		Parts []namedPart `json:"parts"`
+	}
+	tutorialAnswer struct {
+		URL       string            `json:"url"`
+		SignedURL string            `json:"signedUrl"`
+		Headers   map[string]string `json:"headers"`
+	}
 	thawedAnswer struct {
 		At time.Time `json:"thawed_at"`
 	}
@@ -109,6 +138,9 @@ func TestOpenAPI(t *testing.T) {
 			who = "Operators."
 		}
 		add(r.Method, r.Path, r.Name, who)
+	}
+	for _, r := range companionRoutes {
+		add(r.Method, companionPrefix+r.Path, "companion:"+r.Method+":"+r.Path, "Any token.")
 	}
 	for _, path := range openRoutes {
 		add("GET", path, "open:"+path, "")
@@ -155,8 +187,10 @@ func TestOpenAPI(t *testing.T) {
 
 func operationObject(summary, name, who, path string, query []string, takes, gives any) map[string]any {
 	parameters := []any{}
-	if strings.Contains(path, "{id}") {
-		parameters = append(parameters, map[string]any{"name": "id", "in": "path", "required": true, "schema": map[string]any{"type": "string"}})
+	for _, name := range []string{"id", "part"} {
+		if strings.Contains(path, "{"+name+"}") {
+			parameters = append(parameters, map[string]any{"name": name, "in": "path", "required": true, "schema": map[string]any{"type": "string"}})
+		}
 	}
 	for _, q := range query {
 		parameters = append(parameters, map[string]any{"name": q, "in": "query", "schema": map[string]any{"type": "string"}})
@@ -225,6 +259,8 @@ func addProperties(properties map[string]any, t reflect.Type) {
 			addProperties(properties, inner)
 		case f.IsExported() && name != "":
 			properties[name] = schemaOf(f.Type)
+		case f.IsExported(): // the parts of Companion's protocol are named as S3 names them
+			properties[f.Name] = schemaOf(f.Type)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"partway/auth"
 	"partway/cmd/partway/config"
 	"partway/cmd/partway/doctor"
 	"partway/proxy"
@@ -22,6 +23,8 @@ import (
 type doctorFlags struct {
 	config, prefix string
 	buckets        []string
+	origins        []string
+	fix            bool
 	asJSON         bool
 }
 
@@ -61,6 +64,8 @@ func newDoctor() *cobra.Command {
 	cmd.Flags().StringVar(&f.config, "config", "", "configuration file [none: defaults and environment alone]")
 	cmd.Flags().StringSliceVar(&f.buckets, "bucket", nil, "buckets to put test objects into [those that storage.buckets names]")
 	cmd.Flags().StringVar(&f.prefix, "prefix", "", "prefix under which to put them, where the credentials are confined to one")
+	cmd.Flags().StringSliceVar(&f.origins, "origin", nil, "origins of web pages that send parts by signed URLs, the gateway's own for its uploader [cors.origins]")
+	cmd.Flags().BoolVar(&f.fix, "fix", false, "give buckets that have no CORS rules the one that these pages need")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "one JSON object per line")
 	return cmd
 }
@@ -84,9 +89,18 @@ func (f *doctorFlags) storages(c *config.Config) (all []doctor.Storage, release 
 	if f.prefix != "" && !strings.HasSuffix(f.prefix, "/") {
 		f.prefix += "/"
 	}
+	if len(f.origins) == 0 {
+		f.origins = c.CORS.Origins
+	}
+	for _, origin := range f.origins {
+		if err := auth.ValidOrigin(origin); err != nil {
+			return nil, nil, usagef("--origin %v", err)
+		}
+	}
 	for i := range c.Storage.Backends {
 		b := &c.Storage.Backends[i]
 		s := doctor.Storage{
+			Origins: f.origins, Fix: f.fix,
 			Endpoint: b.Endpoint, Prefix: f.prefix, URLTTL: time.Duration(c.Transfer.URLTTL),
 			OwnPutIdentity: b.PresignPut != nil, Role: b.PresignPut != nil && b.PresignPut.RoleARN != "",
 		}

@@ -6,6 +6,7 @@
 //   - bucket.go: the bucket is there, and the gateway's credentials may do what the gateway does.
 //   - payload.go: which forms of a body it takes, and whether it verifies them.
 //   - identity.go: what the identity that signs uploads can do beside uploading.
+//   - pages.go: whether web pages of the given origins may send parts, and read what became of them.
 //   - attack.go: what the holder of a signed URL gets by adding to the request: another object's bytes, an ACL, metadata, tags.
 //
 // It writes and reads objects of its own alone, under a random prefix, and takes them away again however it ends (own.go).
@@ -47,6 +48,9 @@ type Storage struct {
 
 	OwnPutIdentity bool // presign_put is configured
 	Role           bool // and assumes a role for each prefix
+
+	Origins []string // of pages that send parts by signed URLs
+	Fix     bool     // give a bucket without CORS rules the one that they need
 }
 
 // requestTimeout bounds each request.
@@ -85,6 +89,7 @@ func (s *Storage) bucket(ctx context.Context, bucket string, first bool, report 
 	if !x.puts(ctx) {
 		return
 	}
+	x.pages(ctx)
 	x.putsOnly(ctx)
 	x.attacks(ctx)
 }

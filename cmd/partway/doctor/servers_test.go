@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,5 +104,43 @@ func TestServers(t *testing.T) {
 				t.Errorf("said\n%s\nwant %v", table(got.checks), want)
 			}
 		})
+	}
+}
+
+func TestPagesNeedARuleOfTheBucket(t *testing.T) {
+	endpoint := startVersitygw(t)
+	const origin, other = "https://app.example.com", "https://other.example.com"
+	run := func(fix bool, origins ...string) map[string]Status {
+		t.Helper()
+		got := examine(t, endpoint, func(s *Storage, c *storage.Config) {
+			s.OwnPutIdentity, c.PresignPut = false, nil
+			s.Origins, s.Fix = origins, fix
+		})
+		pages := map[string]Status{}
+		for _, c := range got.checks {
+			if after, ok := strings.CutPrefix(c.Name, "pages of "); ok {
+				pages[after] = c.Status
+				if c.Status == Fail && !strings.Contains(c.Do, `"AllowedOrigins":["`+origins[0]+`"`) {
+					t.Errorf("no rule is shown: %+v", c)
+				}
+			}
+		}
+		return pages
+	}
+	for _, step := range []struct {
+		what string
+		got  map[string]Status
+		want map[string]Status
+	}{
+		{"no page", run(false), map[string]Status{}},
+		{"no rule", run(false, origin), map[string]Status{origin: Fail}},
+		{"--fix", run(true, origin), map[string]Status{origin: OK}},
+		{"the rule stays", run(false, origin), map[string]Status{origin: OK}},
+		{"a rule that is somebody's is not replaced", run(true, other), map[string]Status{other: Fail}},
+		{"and still holds", run(false, origin), map[string]Status{origin: OK}},
+	} {
+		if !maps.Equal(step.got, step.want) {
+			t.Errorf("%s: %v, want %v", step.what, step.got, step.want)
+		}
 	}
 }
