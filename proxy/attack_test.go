@@ -237,3 +237,77 @@ func TestACompleteRepeatedAfterAnErasure(t *testing.T) {
 	}
 	b.want(b.complete(key, id, "hello"), 404, "NoSuchUpload")
 }
+
+// Whoever may upload to a key can report what landed of any upload of it. What a report says of the bytes must not keep other bytes from travelling:
+// the Complete would name the very ETag of the lie, and succeed.
+func TestAReportIsNoEvidenceThatAPartIsStored(t *testing.T) {
+	oneIs, other := md5Hex("one"), "ONE"
+	_, lie := sha(other)
+	for name, handOver := range map[string]bool{"before the hand-over": true, "behind it": false} {
+		t.Run(name, func(t *testing.T) {
+			b := resuming(t)
+			id := b.create(resumedKey)
+			b.want(b.part(resumedKey, id, 1, "one"), 200, "")
+			b.want(b.part(resumedKey, id, 2, "two"), 200, "")
+			report := func() {
+				a := b.ask("POST", "/_partway/landed", signAskOf(resumedKey, id, fmt.Sprintf(`{"part_number":1,"content_length":3,"etag":"\"%s\"","sha256":"%s"}`, oneIs, lie)),
+					"Authorization", "Bearer "+b.bearer("acme", scopeOf("acme", func(*scope) {})))
+				b.want(a, 200, "")
+				b.events()
+			}
+			if handOver {
+				report()
+			}
+			id = b.create(resumedKey)
+			if !handOver {
+				report()
+			}
+			name, value := sha(other)
+			a, travelled := b.declared(id, 1, other, name, value)
+			b.want(a, 200, "")
+			b.wantTravelled("a part of other bytes", travelled, other)
+			b.want(b.complete(resumedKey, id, other, "two"), 200, "")
+			if o, _ := b.s3.object("/uploads/" + resumedKey); string(o.body) != "ONEtwo" {
+				t.Errorf("the object is %q", o.body)
+			}
+		})
+	}
+}
+
+// What a skipped part declared beside the hash that was known is nothing that storage verified.
+func TestASkippedPartIsNoEvidenceForItsOtherHashes(t *testing.T) {
+	b := resuming(t)
+	id := b.create(resumedKey)
+	md5Name, md5Value := contentMD5("one")
+	a, _ := b.declared(id, 1, "one", md5Name, md5Value)
+	b.want(a, 200, "")
+	id = b.create(resumedKey)
+	shaName, lie := sha("ONE")
+	a, travelled := b.declared(id, 1, "one", md5Name, md5Value, shaName, lie)
+	b.want(a, 200, "")
+	b.wantTravelled("a part whose MD5 is stored", travelled, "")
+	b.events()
+	id = b.create(resumedKey)
+	a, travelled = b.declared(id, 1, "ONE", shaName, lie)
+	b.want(a, 200, "")
+	b.wantTravelled("a part of other bytes", travelled, "ONE")
+}
+
+// S3 shows no upload that was aborted. Who ends all that are listed would else never come to an end.
+func TestAPausedUploadIsNotListed(t *testing.T) {
+	b := resuming(t)
+	b.want(b.ask("DELETE", "/uploads/"+resumedKey+"?uploadId="+b.interrupted(), ""), 204, "")
+	b.create("acme/another")
+	paused := b.create("acme/dir/paused")
+	b.want(b.ask("DELETE", "/uploads/acme/dir/paused?uploadId="+paused, ""), 204, "")
+	open := b.create("acme/last")
+	for _, query := range []string{"", "&delimiter=/", "&max-uploads=2"} {
+		a := b.ask("GET", "/uploads?uploads&prefix=acme/"+query, "")
+		if a.status != 200 || strings.Count(a.body, "<UploadId>") != 2 || strings.Contains(a.body, "big") || strings.Contains(a.body, "dir") ||
+			!strings.Contains(a.body, open) || !strings.Contains(a.body, "<IsTruncated>false") {
+			t.Errorf("%s: %d %s", query, a.status, a.body)
+		}
+	}
+}
+
+func md5Hex(body string) string { return strings.Trim(etagOf([]byte(body)), `"`) }

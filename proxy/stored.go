@@ -18,10 +18,11 @@ import (
 // A part need not travel if storage holds its very bytes. What counts as evidence of that:
 //
 //   - storage lists the part with a SHA-256, or with an ETag that is an MD5, and the client declares the same of its body;
-//   - an event says that storage's own 200 took a body with such a hash (to the relay, or to a client that reported it), the client declares
-//     the same hash and length, and storage still lists the ETag and the size of that 200.
+//   - an event says that the relay saw storage's own 200 to a body with such a hash, the client declares the same hash and length, and storage
+//     still lists the ETag and the size of that 200.
 //
-// Never a hash that was declared for a body nobody saw arrive, never a CRC alone, never a size alone.
+// Never a hash that was declared for a body nobody saw arrive, never a client's report that one did (whoever may upload to the key may
+// report, of others' uploads too, and the Complete would name the very ETag of the lie), never a CRC alone, never a size alone.
 
 // evidence is what of u's parts is known to be at storage, of those that it lists, and when something last happened to u.
 func (g *Gateway) evidence(ctx context.Context, u *tracking.Upload, held []storage.Part) (stored []tracking.Part, last time.Time, err error) {
@@ -79,10 +80,10 @@ func (g *Gateway) evidence(ctx context.Context, u *tracking.Upload, held []stora
 	return stored, last, nil
 }
 
-// arrived is what an event tells of a body that storage took; nil if it tells of none.
+// arrived is what an event tells of a body that storage took; nil if it tells of none. A part that was skipped tells nothing: of what its client
+// declared, storage verified no more than was known before.
 func arrived(e *tracking.Event) *tracking.Part {
-	carried := e.Outcome == "ok" && (e.Road == string(RoadRelay) || e.Road == string(RoadSkip))
-	if e.Operation != "UploadPart" || !carried && e.Outcome != outcomeReported || e.ETag == "" {
+	if e.Operation != "UploadPart" || e.Outcome != "ok" || e.Road != string(RoadRelay) || e.ETag == "" {
 		return nil
 	}
 	l := &tracking.Landed{Bytes: e.Bytes, ETag: e.ETag, SHA256: hexOfBase64(checksumIn(e.Checksum, "sha256"), sha256.Size), MD5: hexOfBase64(checksumIn(e.Checksum, "md5"), md5.Size)}

@@ -100,6 +100,10 @@ func (g *Gateway) collectUploads(ctx context.Context, r *Request, limit int, out
 		}
 		rolled := false
 		for _, u := range page {
+			if u.State == tracking.StatePaused { // its client aborted it
+				at = at.After(&u)
+				continue
+			}
 			common := ""
 			if i := strings.Index(u.Key[len(prefix):], delimiter); delimiter != "" && i >= 0 {
 				common = u.Key[:len(prefix)+i+len(delimiter)]
