@@ -40,7 +40,7 @@ shims: ## the rules of the clients' shims; e2e drives them
 	cd clients/python && python3 -B -m unittest discover -s tests -t .
 	cd clients/js && node --test test/
 
-e2e: ## the built binary, driven by real clients against real servers
+e2e: web ## the built binary, driven by real clients against real servers
 	cd e2e && $(GO) vet ./... && $(GO) test -race -timeout 20m ./...
 
 soak: deps ## the long forms: hours, on loopback alone; e2e/soak_test.go says which variables bound them
@@ -55,9 +55,10 @@ compatibility: ## docs/compatibility.md, from what e2e-clients finds
 	PARTWAY_E2E_RESULTS=$(DEPS)/results.jsonl $(MAKE) e2e-clients
 	cd e2e && $(GO) run ./compatibility <$(DEPS)/results.jsonl >../docs/compatibility.md
 
-nightly: deps ## what takes too long for every run: the clients and the rules of multipart with MinIO as storage, 10,000 parts that really go up
+nightly: deps web ## what takes too long for every run: the clients and the rules of multipart with MinIO as storage, 10,000 parts that really go up
 	cd e2e && PARTWAY_E2E_STORAGE=minio $(GO) test -race -count 1 -timeout 40m -run '^(TestClients|TestMultipartToTheLetter|TestChecksumsOfEveryAlgorithm)$$' .
 	cd e2e && $(GO) test -race -count 1 -timeout 20m -tags nightly -run '^TestTenThousandPartsOfAnUpload$$' .
+	cd e2e && PARTWAY_E2E_LONG=1 $(GO) test -race -count 1 -timeout 20m -run '^TestThePages$$' .
 
 lint: $(LINT) ## style and import rules
 	$(LINT) run ./...

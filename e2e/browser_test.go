@@ -67,6 +67,14 @@ func (p *pages) on(t *testing.T, config ...string) *pages {
 	}
 	t.Cleanup(p.tap.Cut)
 	p.origin = "http://localhost:" + p.tap.Port()
+	resp, err := http.Get(p.Gateway.Endpoint + "/_partway/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if page, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(page), `<div id="root">`) {
+		t.Fatalf("the gateway has no pages: run `make web` (%v)", err)
+	}
 	_, err = p.Storage.PutBucketCors(t.Context(), &s3.PutBucketCorsInput{Bucket: aws.String(harness.Bucket), CORSConfiguration: &types.CORSConfiguration{CORSRules: []types.CORSRule{{
 		AllowedOrigins: []string{p.origin, browser.AppOrigin}, AllowedMethods: []string{"PUT"}, AllowedHeaders: []string{"*"}, ExposeHeaders: []string{"ETag"},
 	}}}})
