@@ -39,17 +39,18 @@ type bench struct {
 	storage *httptest.Server
 	clock   func() time.Time // of the child
 
-	mu       sync.Mutex
-	bearer   string                                                   // that the gateway takes
-	onSign   func(n int) *Refusal                                     // of the n-th call, from 1
-	onPut    func(n int, w http.ResponseWriter, r *http.Request) bool // true: it has answered
-	signs    []signCall
-	landed   []Landed
-	stored   [][]byte      // whole bodies that storage has
-	broken   int           // bodies that broke off at storage
-	puts     []http.Header // heads at storage
-	passed   []*http.Request
-	passedOn [][]byte
+	mu        sync.Mutex
+	bearer    string                                                   // that the gateway takes
+	onRefusal func()                                                   // of the bearer
+	onSign    func(n int) *Refusal                                     // of the n-th call, from 1
+	onPut     func(n int, w http.ResponseWriter, r *http.Request) bool // true: it has answered
+	signs     []signCall
+	landed    []Landed
+	stored    [][]byte      // whole bodies that storage has
+	broken    int           // bodies that broke off at storage
+	puts      []http.Header // heads at storage
+	passed    []*http.Request
+	passedOn  [][]byte
 }
 
 func newBench(t *testing.T, token Token) *bench {
@@ -99,6 +100,10 @@ func (b *bench) serveGateway(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if r.Header.Get("Authorization") != "Bearer "+b.bearer {
+		if b.onRefusal != nil {
+			b.onRefusal()
+			b.onRefusal = nil
+		}
 		refuse(&Refusal{Status: 400, Code: "ExpiredToken"})
 		return
 	}
@@ -483,16 +488,13 @@ func TestARenewedTokenCountsAtOnce(t *testing.T) {
 	b.mu.Lock()
 	b.bearer = "a new one"
 	b.mu.Unlock()
-	renewed := make(chan bool)
-	go func() { // once the old one was refused
-		defer close(renewed)
-		for b.client.Stats.Retries.Load() == 0 {
-			time.Sleep(time.Millisecond)
-		}
-		write("a new one")
-	}()
-	b.part("hello", hashOf("hello")).want(t, 200, "")
-	<-renewed
+	refused := make(chan struct{}, 1)
+	b.onRefusal = func() { refused <- struct{}{} }
+	answered := make(chan answer)
+	go func() { answered <- b.part("hello", hashOf("hello")) }()
+	<-refused
+	write("a new one") // once the old one was refused
+	(<-answered).want(t, 200, "")
 	b.ask("POST", "/bucket/key", "uploadId=U", []byte("<C/>"), hashOf("<C/>"), nil).want(t, 200, "")
 }
 
