@@ -110,7 +110,8 @@ func (n *Notifier) Of(s tracking.State) *tracking.Notice {
 	if n == nil {
 		return nil
 	}
-	event, wait := "", time.Duration(0)
+	var event string
+	var wait time.Duration
 	switch s {
 	case tracking.StateCompleted, tracking.StateSuperseded:
 		event = Completed
