@@ -170,11 +170,11 @@ func outlive(t *testing.T, s *harness.Stack, sequence ...[]harness.Failpoint) (c
 // goOn starts a gateway that ended again, with other failpoints.
 func goOn(ctx context.Context, t *testing.T, n *harness.Tenant, points []harness.Failpoint) {
 	t.Helper()
-	if err := errors.Join(n.Stack.Arm(), n.Stack.Restart(ctx)); err != nil {
+	if err := errors.Join(n.Arm(), n.Restart(ctx)); err != nil {
 		t.Fatal(err)
 	}
-	n.Tap.Retarget(n.Stack.Gateway.Addr())
-	if err := n.Stack.Arm(points...); err != nil {
+	n.Tap.Retarget(n.Gateway.Addr())
+	if err := n.Arm(points...); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -48,7 +48,7 @@ func (c canaries) token(name, text string) { c[name] = text[strings.LastIndexByt
 // bytes plants a key in the forms that a careless %v, %x or JSON would give it.
 func (c canaries) bytes(name string, key []byte) {
 	c[name], c[name+" in hex"], c[name+" in base64"] = string(key), hex.EncodeToString(key), base64.StdEncoding.EncodeToString(key)
-	c[name+" as numbers"] = strings.Trim(fmt.Sprint(key), "[]")
+	c[name+" as numbers"] = strings.Trim(fmt.Sprint(key), "[]") //nolint:staticcheck // numbers are meant, not text
 }
 
 // search finds pieces of secrets too: some errors quote the beginning or the end of what they could not read.

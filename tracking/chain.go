@@ -148,7 +148,6 @@ func (c *Checker) add(l *link, b *Batch) {
 // sealed tells whether b is what was sealed, by itself and apart from its events.
 func (c *Checker) sealed(b *Batch) *ChainError {
 	key, known := c.Keys[b.KeyVersion]
-	mac := []byte(nil)
 	if b.Cut != nil {
 		key, known = c.Keys[b.Cut.KeyVersion]
 	}
@@ -158,15 +157,11 @@ func (c *Checker) sealed(b *Batch) *ChainError {
 	case !known:
 		return batchFault(b, FaultKey)
 	case b.Cut != nil:
-		mac = b.cutMAC(key)
-		if len(b.Events) == 0 && hmac.Equal(b.Cut.MAC, mac) {
+		if len(b.Events) == 0 && hmac.Equal(b.Cut.MAC, b.cutMAC(key)) {
 			return nil
 		}
-	default:
-		mac = macOf(b, key)
-		if hmac.Equal(b.MAC, mac) {
-			return nil
-		}
+	case hmac.Equal(b.MAC, macOf(b, key)):
+		return nil
 	}
 	return batchFault(b, FaultEdited)
 }

@@ -63,7 +63,7 @@ func NewDemo(ctx context.Context, bin, dir string) (*Stack, error) {
 	}
 	return &Stack{
 		Name: "embedded", Bin: bin, Dir: dir, Gateway: g,
-		Storage: S3(g.StorageEndpoint, g.Region, g.Ready.Storage.AccessKeyID, g.Ready.Storage.SecretAccessKey),
+		Storage: S3(g.StorageEndpoint, g.Region, g.Storage.AccessKeyID, g.Storage.SecretAccessKey),
 	}, nil
 }
 
@@ -183,7 +183,7 @@ func SigningKey(dir, kid string) (string, error) {
 // MasterKey makes a secret for auth.master_keys.
 func MasterKey() string {
 	secret := make([]byte, 32)
-	rand.Read(secret)
+	_, _ = rand.Read(secret) // never fails
 	return base64.StdEncoding.EncodeToString(secret)
 }
 

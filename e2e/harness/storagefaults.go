@@ -41,7 +41,7 @@ func NewStorageFaults(target string) (*StorageFaults, error) {
 	}
 	f := &StorageFaults{Addr: l.Addr().String(), target: target, client: &http.Transport{DisableCompression: true, ExpectContinueTimeout: 5 * time.Second}}
 	f.server = &http.Server{Handler: f, ErrorLog: log.New(io.Discard, "", 0)}
-	go f.server.Serve(l)
+	go func() { _ = f.server.Serve(l) }() // until Close
 	return f, nil
 }
 

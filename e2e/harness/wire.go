@@ -135,7 +135,7 @@ func pass(dst net.Conn, src io.Reader) {
 
 // read notes each request of one connection.
 func (w *Wire) read(r io.Reader) {
-	defer io.Copy(io.Discard, r) // whatever is no request must not hold up the bytes
+	defer func() { _, _ = io.Copy(io.Discard, r) }() // whatever is no request must not hold up the bytes
 	b := bufio.NewReader(r)
 	for {
 		req, err := http.ReadRequest(b)

@@ -18,7 +18,7 @@ import (
 //	1  the first to be kept; a database without any is of before, and like it but for its indexes
 const schemaVersion = 1
 
-// ErrNewer: a later version of the gateway uses the database in a way that this one does not know.
+// ErrNewer says that a later version of the gateway uses the database in a way that this one does not know.
 var ErrNewer = errors.New("used by a newer version of partway")
 
 type schemaDocument struct {

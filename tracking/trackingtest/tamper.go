@@ -201,7 +201,7 @@ func (s *sealed) erase(tenant string) {
 	ctx := context.Background()
 	err := s.RecordErasure(ctx, tenant, "token-1", future())
 	if err == nil {
-		_, _, err = s.Auditor.Erase(ctx, tenant, future(), "")
+		_, _, err = s.Erase(ctx, tenant, future(), "")
 	}
 	if err != nil {
 		panic(err)

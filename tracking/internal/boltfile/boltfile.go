@@ -16,7 +16,7 @@ import (
 // lockWait is how long Open waits for a process that is just ending to let go of the file.
 const lockWait = time.Second
 
-// ErrNewer: a later version of the program wrote the file in a way that this one does not know.
+// ErrNewer says that a later version of the program wrote the file in a way that this one does not know.
 var ErrNewer = errors.New("written by a newer version of partway")
 
 // Schema is how a file is laid out. The version is kept in the file.
