@@ -311,3 +311,22 @@ func TestAPausedUploadIsNotListed(t *testing.T) {
 }
 
 func md5Hex(body string) string { return strings.Trim(etagOf([]byte(body)), `"`) }
+
+// A part that failed on its way leaves what was granted for its number counted: the URL is still good.
+func TestAFailedPartGivesNoGrantBack(t *testing.T) {
+	b := newBench(t)
+	b.tenant = b.bearer("acme", scopeOf("acme", func(s *scope) { s.Resume, s.MaxObjectBytes = true, 10 }))
+	id := b.create(resumedKey)
+	b.sign(signAskOf(resumedKey, id, `{"part_number":1,"content_length":10}`))
+	second := func() answer {
+		return b.ask("POST", "/_partway/sign", signAskOf(resumedKey, id, `{"part_number":2,"content_length":10}`))
+	}
+	if a := second(); a.status != 400 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	b.s3.faults("part", refuse)
+	b.want(b.part(resumedKey, id, 1, "hello"), 403, "AccessDenied")
+	if a := second(); a.status != 400 {
+		t.Errorf("beyond the limit: %d %s", a.status, a.body)
+	}
+}

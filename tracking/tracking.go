@@ -313,6 +313,9 @@ type Store interface {
 	Close() error
 }
 
+// RoadNone is the road of a part's line after Release.
+const RoadNone = "none"
+
 // Part is one line of an upload's ledger: what a client declared for a part number, by which road it went, and what storage holds of it.
 type Part struct {
 	Number   int       `json:"part_number"`
@@ -354,7 +357,8 @@ type Sessions interface {
 	// Land enters what storage holds of parts, each with its Landed, no number twice: their lines lapse no more. A number without a line
 	// gets the one given. Whatever the state and the sum: storage has them.
 	Land(ctx context.Context, id string, parts []Part, until time.Time) error
-	// Release takes back what was reserved for numbers and neither landed nor counts for good. Idempotent.
+	// Release says of numbers that were reserved for a time that nothing of theirs is on its way: their lines get RoadNone, and count until they
+	// lapse, since one line stands for all that was granted of a number. What landed or counts for good stays. Idempotent.
 	Release(ctx context.Context, id string, numbers ...int) error
 	// Part reads one line. ErrNotFound if there is none.
 	Part(ctx context.Context, id string, number int) (*Part, error)

@@ -144,8 +144,8 @@ func (s *Sessions) Release(ctx context.Context, id string, numbers ...int) error
 	s.lines -= h.dropLapsed(now)
 	for _, number := range numbers {
 		if p, ok := h.parts[number]; ok && !p.Until.IsZero() {
-			h.remove(p)
-			s.lines--
+			p.Road = tracking.RoadNone
+			h.parts[number] = p
 		}
 	}
 	return nil

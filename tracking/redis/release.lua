@@ -1,7 +1,9 @@
 -- ARGV: numbers.
-local sum = lapse()
+lapse()
 for _, number in ipairs(ARGV) do
-  if redis.call('ZSCORE', grants, number) then sum = sum - drop(number) end
+  if redis.call('ZSCORE', grants, number) then
+    local line = redis.call('HGET', session, number)
+    redis.call('HSET', session, number, (string.gsub(line, '^(%S+ %S+) %S*', '%1 none', 1)))
+  end
 end
-if redis.call('EXISTS', session) == 1 then redis.call('HSET', session, 'sum', text(sum)) end
 return 0

@@ -329,7 +329,7 @@ func land(t *testing.T, open func(t *testing.T) tracking.Sessions) {
 
 // landed is a part as it is reported.
 func release(t *testing.T, open func(t *testing.T) tracking.Sessions) {
-	t.Run("what was reserved for a time counts no more; what counts for good, and what landed, stays", func(t *testing.T) {
+	t.Run("what was reserved for a time is not on its way and counts until it lapses; what counts for good, and what landed, stays", func(t *testing.T) {
 		s := open(t)
 		granted := part(1, 10)
 		granted.Until = future()
@@ -338,8 +338,11 @@ func release(t *testing.T, open func(t *testing.T) tracking.Sessions) {
 		wantErr(t, s.Land(t.Context(), "u1", parts(landed(3, 7)), future()), nil)
 		wantErr(t, s.Release(t.Context(), "u1", 1, 2, 3, 4), nil)
 		wantErr(t, s.Release(t.Context(), "u1", 1), nil)
-		wantSession(t, s, "u1", tracking.Session{State: tracking.StateOpen, Parts: parts(part(2, 5), landed(3, 7)), Bytes: 12})
-		mustReserve(t, s, "u1", part(1, 1), 13, 13)
+		released := granted
+		released.Road = tracking.RoadNone
+		wantSession(t, s, "u1", tracking.Session{State: tracking.StateOpen, Parts: parts(released, part(2, 5), landed(3, 7)), Bytes: 22})
+		_, err := s.Reserve(t.Context(), "u1", parts(part(4, 1)), 22, future())
+		wantErr(t, err, tracking.ErrOverLimit)
 	})
 	t.Run("of a session nobody knows", func(t *testing.T) {
 		s := open(t)
