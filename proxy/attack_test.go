@@ -17,6 +17,7 @@ import (
 
 	"partway/auth"
 	"partway/auth/sigv4"
+	"partway/tracking"
 )
 
 // dial opens a raw connection to the gateway.
@@ -329,4 +330,60 @@ func TestAFailedPartGivesNoGrantBack(t *testing.T) {
 	if a := second(); a.status != 400 {
 		t.Errorf("beyond the limit: %d %s", a.status, a.body)
 	}
+}
+
+// What was granted before a hand-over may still come behind it, and counts: starting an upload again and again begins no limit anew.
+func TestNoLimitBeginsAnewWithAHandOver(t *testing.T) {
+	b := newBench(t)
+	b.tenant = b.bearer("acme", scopeOf("acme", func(s *scope) { s.Resume, s.MaxObjectBytes = true, 10 }))
+	sign := func(id string, number, bytes int) int {
+		return b.ask("POST", "/_partway/sign", signAskOf(resumedKey, id, fmt.Sprintf(`{"part_number":%d,"content_length":%d}`, number, bytes))).status
+	}
+	id := b.create(resumedKey)
+	b.want(b.part(resumedKey, id, 1, "one"), 200, "")
+	if status := sign(id, 2, 7); status != 200 {
+		t.Fatal(status)
+	}
+	for range 3 {
+		id = b.create(resumedKey)
+		if status := sign(id, 3, 1); status != 400 {
+			t.Fatalf("generation %d: a byte beyond the limit: %d", b.record(id).Resumable.Generation, status)
+		}
+	}
+	if status := sign(id, 2, 7); status != 200 || b.record(id).Resumable.Generation != 4 {
+		t.Errorf("the same part again, in generation %d: %d", b.record(id).Resumable.Generation, status)
+	}
+	if status := sign(id, 1, 4); status != 400 {
+		t.Errorf("a stored part, grown beyond the limit: %d", status)
+	}
+}
+
+// Who may have two uploads open and has aborted two can begin another; who has two open cannot.
+func TestPausedUploadsMakeRoomForANewOne(t *testing.T) {
+	b := newBench(t)
+	b.tenant = b.bearer("acme", scopeOf("acme", func(s *scope) { s.Resume, s.MaxOpenUploads = true, 2 }))
+	first, second := b.started("acme/1"), b.started("acme/2")
+	b.want(b.ask("POST", "/uploads/acme/3?uploads", ""), 503, "SlowDown")
+	for i, id := range []string{first, second} {
+		b.want(b.ask("DELETE", fmt.Sprintf("/uploads/acme/%d?uploadId=%s", i+1, id), ""), 204, "")
+		b.ahead.Add(int64(time.Second))
+	}
+	b.create("acme/3")
+	b.wantState(first, tracking.StateAborted)
+	b.wantState(second, tracking.StatePaused)
+	if n := b.s3.open(); n != 2 {
+		t.Errorf("storage holds %d uploads", n)
+	}
+	ended := 0
+	for _, e := range b.events() {
+		if e.Operation == "AbortMultipartUpload" && e.UploadID == first && e.Reason == "max-open-uploads" {
+			ended++
+		}
+	}
+	if ended != 1 {
+		t.Errorf("%d events tell of the end", ended)
+	}
+	b.create("acme/4")
+	b.wantState(second, tracking.StateAborted)
+	b.want(b.ask("POST", "/uploads/acme/5?uploads", ""), 503, "SlowDown")
 }

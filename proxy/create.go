@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"partway/auth"
@@ -104,12 +105,14 @@ func created(r *Request, u *tracking.Upload, answer *Response) *Response {
 }
 
 // checkOpenUploads holds a token to max_open_uploads, counted over its tenant's uploads under the scope's prefix. Creates at the same
-// instant may pass together: the limit bounds what is left lying, not who is fast.
+// instant may pass together: the limit bounds what is left lying, not who is fast. Paused uploads lie there too; where they fill the limit, the ones that
+// were paused first end for good, since their client has aborted them and has no other way to make room.
 func (g *Gateway) checkOpenUploads(ctx context.Context, r *Request) error {
 	limit := r.Scope.MaxOpenUploads
 	if limit <= 0 {
 		return nil
 	}
+	var paused []tracking.Upload
 	at, open := tracking.OpenQuery{Bucket: r.Bucket, Prefix: r.Scope.KeyPrefix(), Limit: uploadsPage}, 0
 	for {
 		page, err := g.Store.OpenUploads(ctx, at)
@@ -119,16 +122,40 @@ func (g *Gateway) checkOpenUploads(ctx context.Context, r *Request) error {
 		for _, u := range page {
 			if u.Tenant == r.Identity.Tenant {
 				open++
+				if u.State == tracking.StatePaused {
+					paused = append(paused, u)
+				}
 			}
 			at = at.After(&u)
 		}
-		if open >= limit {
+		if open-len(paused) >= limit {
 			return errSlowDown.saying(fmt.Sprintf("Your token allows %d open uploads; complete or abort one.", limit))
 		}
 		if len(page) < at.Limit {
-			return nil
+			return g.makeRoom(ctx, paused, open-limit+1)
 		}
 	}
+}
+
+// makeRoom ends as many of the paused uploads as it takes, the oldest first.
+func (g *Gateway) makeRoom(ctx context.Context, paused []tracking.Upload, many int) error {
+	slices.SortFunc(paused, func(a, b tracking.Upload) int { return a.UpdatedAt.Compare(b.UpdatedAt) })
+	s := &sweep{g: g}
+	for i := range paused[:max(many, 0)] {
+		u := &paused[i]
+		b := g.backends[u.Backend]
+		if b == nil {
+			return errInternal.because(fmt.Errorf("no storage backend is called %q", u.Backend))
+		}
+		err := g.startAbort(ctx, u)
+		if err == nil {
+			err = s.abort(ctx, b, u, "max-open-uploads")
+		}
+		if err != nil && !errors.Is(err, tracking.ErrConflict) { // the latter: somebody else has taken it up or ends it
+			return fmt.Errorf("ending a paused upload: %w", err)
+		}
+	}
+	return nil
 }
 
 // askForUpload asks storage, once, and sets u.StorageID. The intent goes if storage certainly made nothing, and stays if nobody can know.

@@ -79,15 +79,54 @@ func (g *Gateway) takeUp(ctx context.Context, r *Request, b *storage.Backend, sh
 		return nil, fmt.Errorf("handing an upload over: %w", err)
 	}
 	r.Event.UploadID, r.Event.Reason = u.ID, reasonResumed
+	owed := g.owed(ctx, before, held, stored)
 	g.forget(ctx, before)
 	g.putState(ctx, u.ID, tracking.StateOpen)
 	if len(stored) > 0 {
 		g.land(ctx, r, stored...)
 	}
+	if len(owed) > 0 {
+		if _, err := g.Sessions.Reserve(ctx, u.ID, owed, 0, now.Add(g.MaxAge)); err != nil {
+			g.Log.Warn("parts of before a hand-over are not in the ledger", "request_id", r.ID, "error", err)
+		}
+	}
 	g.metrics.resumed.Inc()
 	resp := reply(http.StatusOK, nil, u.Resumable.Answer...)
 	resp.Headers = append(resp.Headers, sigv4.Header{Name: "x-partway-resumed", Value: strconv.Itoa(len(stored))})
 	return created(r, u, resp), nil
+}
+
+// owed are the lines that a hand-over takes along beside those of stored, so that no limit begins anew: what else storage holds, and what was
+// granted under the id before and may still come. Of a number that is stored, the line itself is made to count the grant.
+func (g *Gateway) owed(ctx context.Context, before string, held []storage.Part, stored []tracking.Part) []tracking.Part {
+	lines := map[int]*tracking.Part{}
+	for i := range stored {
+		lines[stored[i].Number] = &stored[i]
+	}
+	var others []*tracking.Part
+	add := func(p tracking.Part) {
+		if line := lines[p.Number]; line != nil {
+			line.Bytes = max(line.Bytes, p.Bytes)
+			return
+		}
+		lines[p.Number] = &p
+		others = append(others, &p)
+	}
+	for _, p := range held {
+		add(tracking.Part{Number: p.Number, Bytes: p.Size, Road: string(RoadNone)})
+	}
+	if s, err := g.Sessions.Session(ctx, before); err == nil {
+		for _, p := range s.Parts {
+			if !p.Until.IsZero() { // else it landed, and storage lists it
+				add(tracking.Part{Number: p.Number, Bytes: p.Bytes, Checksum: p.Checksum, Road: p.Road, Until: p.Until})
+			}
+		}
+	}
+	out := make([]tracking.Part, len(others))
+	for i, p := range others {
+		out[i] = *p
+	}
+	return out
 }
 
 // interrupted finds the upload to hand over: of the same tenant, subject, key and shape, open or paused, its Complete never refused, and with no

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -93,7 +92,7 @@ func upload(ctx context.Context, c *agent.Copy, client *agent.Client, file strin
 
 func download(ctx context.Context, c *agent.Copy, client *agent.Client, from agent.Object, file string, bar *progress, show bool) error {
 	if info, err := os.Stat(file); strings.HasSuffix(file, string(filepath.Separator)) || err == nil && info.IsDir() {
-		file = filepath.Join(file, path.Base(from.Key))
+		file = filepath.Join(file, filepath.Base(from.Key)) // not path.Base: on Windows a key may hold another separator
 	}
 	defer bar.show(show)()
 	verified, err := c.Download(ctx, client, from, file)
