@@ -30,7 +30,10 @@ func newNotifier(t *testing.T, b *bench, url string) *notify.Notifier {
 // What is to be told comes into the record with the state itself: a gateway that ends right behind that write has lost nothing.
 func TestTheRecordSaysWhatIsToBeTold(t *testing.T) {
 	b := newBench(t)
-	b.gateway.Notifier = newNotifier(t, b, "http://localhost:1") // nobody runs it
+	b.want(b.ask("GET", "/_partway/health", ""), 200, "") // it serves, and runs no notifier
+	b.gateway.mu.Lock()
+	b.gateway.Notifier = newNotifier(t, b, "http://localhost:1")
+	b.gateway.mu.Unlock()
 	event := func(id string) string {
 		if n := b.record(id).Notice; n != nil {
 			return n.Event

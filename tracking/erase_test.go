@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,13 +20,12 @@ func TestABatchThatWaitedIsStoredErased(t *testing.T) {
 		t.Run(map[bool]string{true: "in the spool", false: "in memory"}[spool], func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				trail := new(fakeTrail)
-				until := map[string]time.Time{}
-				away := true
+				var known atomic.Pointer[map[string]time.Time] // nil: away
 				c := WriterConfig{Trail: trail, Erasures: func(context.Context) (map[string]time.Time, error) {
-					if away {
-						return nil, errors.New("away")
+					if erasures := known.Load(); erasures != nil {
+						return *erasures, nil
 					}
-					return until, nil
+					return nil, errors.New("away")
 				}}
 				if spool {
 					c.SpoolDir, c.SpoolMax = t.TempDir(), 1<<20
@@ -31,13 +33,13 @@ func TestABatchThatWaitedIsStoredErased(t *testing.T) {
 				w := newWriter(t, c)
 				trail.from(failed)
 				_ = w.Record(t.Context(), Event{Operation: "a", Tenant: "acme", Subject: "alice-the-secret"}, Event{Operation: "b", Tenant: "other", Subject: "bob"})
-				until["acme"] = time.Now().Add(time.Second)
+				until := map[string]time.Time{"acme": time.Now().Add(time.Second)}
 				trail.from(stored)
 				time.Sleep(time.Minute)
 				if n := len(trail.all()); n != 0 {
 					t.Fatalf("%d batches stored while nobody knew what is to be erased", n)
 				}
-				away = false
+				known.Store(&until)
 				time.Sleep(time.Minute)
 				mustClose(t, w)
 				events := trail.all()[0].Events
@@ -64,21 +66,24 @@ func TestOlderEventsAreDroppedByTheDay(t *testing.T) {
 		trail := new(fakeTrail)
 		w := newWriter(t, WriterConfig{Trail: trail})
 		archive := &expiring{batches: sealedChain()} // of 2026-03-01, 12:00
-		now := time.Date(2026, 3, 8, 23, 59, 0, 0, time.UTC)
-		a := &Auditor{Archive: archive, Keys: testKeys, KeyVersion: 1, Now: func() time.Time { return now }}
+		var ahead atomic.Int64
+		clock := func() time.Time {
+			return time.Date(2026, 3, 8, 23, 59, 0, 0, time.UTC).Add(time.Duration(ahead.Load()))
+		}
+		a := &Auditor{Archive: archive, Keys: testKeys, KeyVersion: 1, Now: clock}
 		k := &Keeper{Auditor: a, Writer: w, Retention: 7 * 24 * time.Hour, Log: w.c.Log}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { defer close(ended); k.Run(ctx) }()
 		synctest.Wait()
-		if len(archive.stubs) != 0 {
-			t.Fatalf("dropped a day too early: %v", archive.stubs)
+		if stubs := archive.cut(); len(stubs) != 0 {
+			t.Fatalf("dropped a day too early: %v", stubs)
 		}
-		now = now.Add(time.Minute)
+		ahead.Store(int64(time.Minute))
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if len(archive.stubs) != 2 || archive.stubs["a"].Seq != 3 || archive.stubs["b"].Seq != 3 {
-			t.Fatalf("stubs %v", archive.stubs)
+		if stubs := archive.cut(); len(stubs) != 2 || stubs["a"].Seq != 3 || stubs["b"].Seq != 3 {
+			t.Fatalf("stubs %v", stubs)
 		}
 		cancel()
 		<-ended
@@ -93,7 +98,15 @@ func TestOlderEventsAreDroppedByTheDay(t *testing.T) {
 type expiring struct {
 	fakeArchive
 	batches []Batch
-	stubs   map[string]*Batch
+
+	mu    sync.Mutex
+	stubs map[string]*Batch
+}
+
+func (x *expiring) cut() map[string]*Batch {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return maps.Clone(x.stubs)
 }
 
 func (x *expiring) Batches(_ context.Context, q EventQuery) (page []Batch, next string, err error) {
@@ -106,6 +119,8 @@ func (x *expiring) Batches(_ context.Context, q EventQuery) (page []Batch, next 
 }
 
 func (x *expiring) CutChain(_ context.Context, stub *Batch) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	if x.stubs == nil {
 		x.stubs = map[string]*Batch{}
 	}
