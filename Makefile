@@ -48,7 +48,7 @@ soak: deps ## the long forms: hours, on loopback alone; e2e/soak_test.go says wh
 
 e2e-clients: ## the stock clients again, and those that take minutes to install: the Java and Rust SDKs
 	@e2e/deps/clients.sh heavy
-	cd e2e && $(GO) vet -tags clients ./... && $(GO) test -race -count 1 -timeout 20m -tags clients -run '^TestClients' .
+	cd e2e && $(GO) vet -tags clients ./... && $(GO) test -race -count 1 -timeout 20m -tags clients -run '^Test(Clients|Exec)' .
 
 compatibility: ## docs/compatibility.md, from what e2e-clients finds
 	@mkdir -p docs && rm -f $(DEPS)/results.jsonl

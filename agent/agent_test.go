@@ -337,9 +337,21 @@ func TestAWrongBodyIsNeverWholeAtStorage(t *testing.T) {
 // chunked sends a body as minio-go does, signed chunk by chunk, spoiled once it is signed.
 func (b *bench) chunked(body string, spoil func(string) string) answer {
 	b.t.Helper()
+	return b.chunkedBefore(body, "", spoil)
+}
+
+// chunkedBefore is chunked with a CRC-32 behind the body; "" for none.
+func (b *bench) chunkedBefore(body, crc string, spoil func(string) string) answer {
+	b.t.Helper()
 	req, _ := http.NewRequest("PUT", b.url+"/bucket/key?"+onPart, nil)
 	req.Header.Set("X-Amz-Decoded-Content-Length", fmt.Sprint(len(body)))
-	seed, date := b.sign(req, sigv4.StreamingSigned)
+	payload := sigv4.StreamingSigned
+	if crc != "" {
+		payload = sigv4.StreamingSignedTrailer
+		req.Header.Set("X-Amz-Trailer", "x-amz-checksum-crc32")
+		req.Header.Set("X-Amz-Sdk-Checksum-Algorithm", "CRC32")
+	}
+	seed, date := b.sign(req, payload)
 	scope := sigv4.Scope{Date: date[:8], Region: "us-east-1", Service: "s3"}
 	var keys sigv4.KeyCache
 	previous, framed := seed, ""
@@ -348,6 +360,11 @@ func (b *bench) chunked(body string, spoil func(string) string) answer {
 		text := "AWS4-HMAC-SHA256-PAYLOAD\n" + date + "\n" + scope.String() + "\n" + previous + "\n" + hashOf("") + "\n" + hex.EncodeToString(sum[:])
 		previous = hmacHex(keys.Key("the secret", scope), text)
 		framed += fmt.Sprintf("%x;chunk-signature=%s\r\n%s\r\n", len(chunk), previous, chunk)
+	}
+	if crc != "" {
+		trailer := "x-amz-checksum-crc32:" + crc
+		text := "AWS4-HMAC-SHA256-TRAILER\n" + date + "\n" + scope.String() + "\n" + previous + "\n" + hashOf(trailer+"\n")
+		framed = strings.TrimSuffix(framed, "\r\n") + trailer + "\r\nx-amz-trailer-signature:" + hmacHex(keys.Key("the secret", scope), text) + "\r\n\r\n"
 	}
 	if spoil != nil {
 		framed = spoil(framed)
@@ -462,6 +479,33 @@ func TestWhatIsNotSignedIsRelayed(t *testing.T) {
 	}
 	if h := b.passed[1].Header; h.Get("X-Amz-Content-Sha256") != sigv4.UnsignedPayload || h.Get("X-Amz-Decoded-Content-Length") != "" || b.passed[1].ContentLength != 12 {
 		t.Errorf("%v", h)
+	}
+}
+
+// A checksum that comes behind a body which is too large to be held goes through the gateway with it.
+func TestALargeBodyIsRelayedWithItsTrailer(t *testing.T) {
+	b := newBench(t, Token{Text: "the bearer"})
+	body := strings.Repeat("a", maxHeld+1)
+	b.chunkedBefore(body, "NhCmhg==", nil).want(t, 200, "")
+	if len(b.puts) != 0 || len(b.passed) != 1 {
+		t.Fatalf("%d put, %d passed on", len(b.puts), len(b.passed))
+	}
+	h, got := b.passed[0].Header, string(b.passedOn[0])
+	if h.Get("X-Amz-Content-Sha256") != sigv4.StreamingUnsignedTrailer || h.Get("X-Amz-Trailer") != "x-amz-checksum-crc32" ||
+		h.Get("X-Amz-Decoded-Content-Length") != fmt.Sprint(len(body)) || b.passed[0].ContentLength != int64(len(got)) {
+		t.Errorf("%d bytes with %v", b.passed[0].ContentLength, h)
+	}
+	if !strings.HasPrefix(got, "10000\r\naaaa") || !strings.HasSuffix(got, "\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n") || strings.Count(got, "a") != len(body)+1 {
+		t.Errorf("%.40q ... %q", got, got[len(got)-60:])
+	}
+}
+
+// Some SDKs show the names of metadata as they came.
+func TestNamesOfMetadataStayInLowerCase(t *testing.T) {
+	from, to := http.Header{"X-Amz-Meta-Made-By": {"java"}, "Etag": {"tag"}}, http.Header{}
+	copyHeaders(to, from)
+	if to["x-amz-meta-made-by"] == nil || to["Etag"] == nil {
+		t.Errorf("%v", to)
 	}
 }
 

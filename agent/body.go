@@ -30,6 +30,8 @@ type content struct {
 	trailer string            // the name of a checksum that comes behind the bytes
 	declare map[string]string // headers for storage to verify and keep
 	sha256  string            // hex, if it was declared
+
+	framing awschunked.Options // as the body came, if it came framed
 }
 
 var errNoLength = &Refusal{Status: 411, Code: "MissingContentLength", Message: "You must provide the Content-Length HTTP header."}
@@ -113,7 +115,7 @@ func (c *content) chunked(r *http.Request, payload string, chunks *sigv4.Chunks)
 	default:
 		return nil, &Refusal{Status: 400, Code: "InvalidRequest", Message: "The value of x-amz-content-sha256 header is invalid."}
 	}
-	c.length, c.trailer = length, strings.ToLower(o.Trailer)
+	c.length, c.trailer, c.framing = length, strings.ToLower(o.Trailer), o
 	c.Reader = awschunked.NewReader(r.Body, o)
 	return c, nil
 }
@@ -129,11 +131,15 @@ func (c *content) hold() error {
 	}
 	sum := awschunked.Checksum(c.trailer, body)
 	if sum == nil {
-		return &Refusal{Status: 400, Code: "InvalidRequest", Message: "The trailing header " + c.trailer + " is not supported."}
+		return errTrailer(c.trailer)
 	}
 	c.declare[c.trailer] = base64.StdEncoding.EncodeToString(sum)
 	c.Reader, c.trailer = bytes.NewReader(body), ""
 	return nil
+}
+
+func errTrailer(name string) *Refusal {
+	return &Refusal{Status: 400, Code: "InvalidRequest", Message: "The trailing header " + name + " is not supported."}
 }
 
 // errHash is what a body that is not the one that was hashed ends with.

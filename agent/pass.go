@@ -60,7 +60,7 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request, body io.Reader, le
 	defer resp.Body.Close()
 	for name, values := range resp.Header {
 		if !hop[name] || name == "Content-Length" {
-			w.Header()[name] = values
+			w.Header()[wireName(name)] = values
 		}
 	}
 	w.WriteHeader(resp.StatusCode)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"partway/auth/sigv4"
+	"partway/proxy/awschunked"
 )
 
 // put sends an object or a part to storage by a signed request or, where the gateway does not sign it, through the gateway.
@@ -63,11 +64,20 @@ func (s *Server) put(w http.ResponseWriter, r *http.Request, o object, chunks *s
 
 // relay sends a body that was not signed for storage through the gateway, decoded where only this endpoint can decode it.
 func (s *Server) relay(w http.ResponseWriter, r *http.Request, c *content) error {
+	s.client.Stats.RelayedBytes.Add(c.length)
+	s.client.Stats.RelayedBodies.Add(1)
 	payload := r.Header.Get("X-Amz-Content-Sha256")
 	headers := map[string]string{}
 	switch {
 	case payload == sigv4.StreamingUnsignedTrailer && c.trailer != "": // the gateway passes this form on, its checksum with it
 		return s.pass(w, r, r.Body, r.ContentLength, nil)
+	case c.trailer != "": // the same, once the signatures are verified
+		length := awschunked.ReframedLength(c.length, c.trailer)
+		if length < 0 {
+			return errTrailer(c.trailer)
+		}
+		headers["X-Amz-Content-Sha256"] = sigv4.StreamingUnsignedTrailer
+		return s.pass(w, r, awschunked.Reframe(r.Body, c.framing), length, headers)
 	case strings.HasPrefix(payload, "STREAMING-"):
 		headers["X-Amz-Content-Sha256"] = sigv4.UnsignedPayload
 	}
@@ -78,8 +88,6 @@ func (s *Server) relay(w http.ResponseWriter, r *http.Request, c *content) error
 	for name, value := range c.declare {
 		headers[http.CanonicalHeaderKey(name)] = value
 	}
-	s.client.Stats.RelayedBytes.Add(c.length)
-	s.client.Stats.RelayedBodies.Add(1)
 	return s.pass(w, r, c, c.length, headers)
 }
 
@@ -106,6 +114,14 @@ func landedOf(number int, c *content, etag string) Landed {
 	return l
 }
 
+// wireName writes a header's name as S3 does: x-amz-* in lower case, for some SDKs show the names of metadata as they came.
+func wireName(name string) string {
+	if strings.HasPrefix(name, "X-Amz-") {
+		return strings.ToLower(name)
+	}
+	return name
+}
+
 // copyHeaders gives the child what storage said of the object. Where storage is, is not its business.
 func copyHeaders(to, from http.Header) {
 	for name, values := range from {
@@ -113,7 +129,7 @@ func copyHeaders(to, from http.Header) {
 		case name == "X-Amz-Bucket-Region" || name == "Location":
 		case strings.HasPrefix(name, "X-Amz-"), name == "Etag", name == "Last-Modified", name == "Accept-Ranges", strings.HasPrefix(name, "Content-"),
 			name == "Cache-Control", name == "Expires":
-			to[name] = values
+			to[wireName(name)] = values
 		}
 	}
 	if to.Get("Content-Length") == "" {
