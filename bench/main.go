@@ -3,6 +3,7 @@
 //   - relay: parts of 64 MiB, 4 at a time; throughput, and CPU seconds per GiB of the process between client and storage
 //   - memory: 8 parts of 1 GiB at once; the peak of the gateway's resident set
 //   - redirect: 307 answers per second on 64 keep-alive connections, CPU per answer, time to first byte
+//   - direct: `aws s3 cp` straight to storage, under `partway exec` and through the relay, against the demo's storage
 //
 // Storage is a sink that takes everything and keeps nothing (sink.go), the same for all, in a process of its own. Absolute
 // figures say more about the machine than about the gateway: compare within one table. Nothing here passes or fails.
@@ -23,6 +24,8 @@ type options struct {
 	gib, rounds      int
 	redirects        int
 	memoryGiB        int
+	directMiB        int
+	aws, only        string
 }
 
 func main() {
@@ -37,6 +40,9 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "relay measurements of each kind; the table has their medians")
 	flag.IntVar(&o.redirects, "redirects", 30_000, "redirects to ask for")
 	flag.IntVar(&o.memoryGiB, "memory-gib", 8, "parts of 1 GiB sent at once for the memory measurement")
+	flag.IntVar(&o.directMiB, "direct-mib", 256, "MiB that aws s3 cp copies")
+	flag.StringVar(&o.aws, "aws", ".deps/venv/bin/aws", "aws-cli `binary`")
+	flag.StringVar(&o.only, "only", "", "measure relay, memory, redirect or direct alone [all]")
 	flag.Parse()
 	check(run(o))
 }
@@ -67,14 +73,21 @@ func run(o options) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\n\n%s, %s, %d CPUs, Linux %s, loopback, storage a discarding sink.\n",
 		time.Now().UTC().Format("2006-01-02 15:04 UTC"), runtime.Version(), cpuModel(), runtime.NumCPU(), kernel())
-	if err := relay(&b, o, dir, sink.addr, zeros); err != nil {
-		return err
-	}
-	if err := memory(&b, o, dir, sink.addr, zeros); err != nil {
-		return err
-	}
-	if err := redirect(&b, o, dir, sink.addr); err != nil {
-		return err
+	for _, m := range []struct {
+		name    string
+		measure func() error
+	}{
+		{"relay", func() error { return relay(&b, o, dir, sink.addr, zeros) }},
+		{"memory", func() error { return memory(&b, o, dir, sink.addr, zeros) }},
+		{"redirect", func() error { return redirect(&b, o, dir, sink.addr) }},
+		{"direct", func() error { return direct(&b, o, dir, zeros) }},
+	} {
+		if o.only != "" && o.only != m.name {
+			continue
+		}
+		if err := m.measure(); err != nil {
+			return err
+		}
 	}
 	if err := os.MkdirAll(o.results, 0o755); err != nil {
 		return err

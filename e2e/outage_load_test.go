@@ -70,14 +70,14 @@ func mongoOutage(t *testing.T, mongo string, length time.Duration) {
 			t.Errorf("during the outage: %v, Retry-After %q", a, a.RetryAfter)
 		}
 	}
+	first := struct{ key, id string }{all[0].key, all[0].id}
 	working.Go(func() {
 		for over.Err() == nil {
 			key := n.Prefix + "new"
 			refused(c.Ask(ctx, harness.Asked{Operation: "CreateMultipartUpload", Key: key}, http.MethodPost, "/"+harness.Bucket+"/"+key+"?uploads", nil))
-			u := all[0]
 			list, want, size := harness.PartList([]byte("whatever"))
-			ask := harness.Asked{Operation: "CompleteMultipartUpload", Key: u.key, UploadID: u.id, Want: want, Size: size}
-			refused(c.Ask(ctx, ask, http.MethodPost, "/"+harness.Bucket+"/"+u.key+"?uploadId="+u.id, []byte(list)))
+			ask := harness.Asked{Operation: "CompleteMultipartUpload", Key: first.key, UploadID: first.id, Want: want, Size: size}
+			refused(c.Ask(ctx, ask, http.MethodPost, "/"+harness.Bucket+"/"+first.key+"?uploadId="+first.id, []byte(list)))
 		}
 	})
 	working.Wait()
