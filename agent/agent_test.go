@@ -504,7 +504,7 @@ func TestALargeBodyIsRelayedWithItsTrailer(t *testing.T) {
 func TestNamesOfMetadataStayInLowerCase(t *testing.T) {
 	from, to := http.Header{"X-Amz-Meta-Made-By": {"java"}, "Etag": {"tag"}}, http.Header{}
 	copyHeaders(to, from)
-	if to["x-amz-meta-made-by"] == nil || to["Etag"] == nil {
+	if lower := "x-amz-meta-made-by"; to[lower] == nil || to["Etag"] == nil {
 		t.Errorf("%v", to)
 	}
 }
