@@ -150,6 +150,7 @@ export async function refused(args) {
     await choose(page, args.files);
     await inState(page, args.names[0], "failed");
   }
+  await page.getByRole("alert").first().waitFor();
   return (await page.getByRole("alert").allInnerTexts()).join(" ");
 }
 
@@ -271,6 +272,7 @@ export async function inTheConsole(args) {
   await signIn(page, args.operator);
   await page.getByRole("link", { name: "Traffic" }).click();
   await page.getByText("Who still relays").waitFor();
+  await page.locator("tbody tr").first().waitFor();
   result.relays = await page.locator("tbody tr").allInnerTexts();
   await page.getByRole("link", { name: "Tokens" }).click();
   await page.getByRole("button", { name: "Issue a token" }).click();
