@@ -357,29 +357,34 @@ func testExpired(w *person) {
 	}
 }
 
+// revoke ends a token and waits until the gateway knows.
+func (w *person) revoke(token harness.Token) error {
+	if err := w.Gateway.Revoke(context.WithoutCancel(w.t.Context()), token.ID); err != nil {
+		return err
+	}
+	return harness.Await(withTimeout(w.t, 10*time.Second), "the revocation", nil, func() bool {
+		req, err := http.NewRequest(http.MethodGet, w.Gateway.Endpoint+"/_partway/whoami", nil)
+		if err != nil {
+			return false
+		}
+		req.Header.Set("Authorization", "Bearer "+token.Bearer)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusBadRequest
+	})
+}
+
 func testRevoked(w *person) {
 	args, content := w.file("film.bin", w.size)
 	w.standStill()
 	second := w.issue()
 	args["second"] = second.Bearer
 	w.do["revoke"] = func() error {
-		if err := w.Gateway.Revoke(context.WithoutCancel(w.t.Context()), w.token.ID); err != nil {
-			return err
-		}
 		defer w.ToStorage.Release() // the parts under way may end once the gateway knows
-		return harness.Await(withTimeout(w.t, 10*time.Second), "the revocation", nil, func() bool {
-			req, err := http.NewRequest(http.MethodGet, w.Gateway.Endpoint+"/_partway/whoami", nil)
-			if err != nil {
-				return false
-			}
-			req.Header.Set("Authorization", "Bearer "+w.token.Bearer)
-			resp, err := http.DefaultClient.Do(req)
-			if err != nil {
-				return false
-			}
-			resp.Body.Close()
-			return resp.StatusCode == http.StatusBadRequest
-		})
+		return w.revoke(w.token)
 	}
 	var got struct {
 		Said        string
@@ -426,7 +431,7 @@ func testNameTaken(w *person) {
 func testRefusals(w *person) {
 	args, _ := w.file("note.txt", 1000)
 	ended := w.issue()
-	if err := w.Gateway.Revoke(w.t.Context(), ended.ID); err != nil {
+	if err := w.revoke(ended); err != nil {
 		w.t.Fatal(err)
 	}
 	read := w.scope
