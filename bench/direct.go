@@ -42,7 +42,7 @@ type road struct {
 	env     []string
 	took    []time.Duration
 	cpu     []time.Duration // of the client, and of what stands in front of it on its machine
-	behind  []time.Duration // of the gateway and of storage
+	gateway []time.Duration // CPU of the gateway; the demo's storage is another process
 }
 
 // direct compares `aws s3 cp` straight to storage, under `partway exec` and through the relay. The storage is a real one, the demo's, and
@@ -75,11 +75,11 @@ func direct(b io.Writer, o options, dir, zeros string) error {
 		}
 	}
 	fmt.Fprintf(b, "\n## aws s3 cp of %d MiB to the demo's storage, %d rounds of each, medians (least to most)\n\n", o.directMiB, o.rounds)
-	fmt.Fprintln(b, "| road | seconds | x straight | client's machine, CPU s | gateway and storage, CPU s |")
+	fmt.Fprintln(b, "| road | seconds | x straight | client's machine, CPU s | gateway, CPU s |")
 	fmt.Fprintln(b, "|---|---|---|---|---|")
 	straight := middle(roads[0].took)
 	for _, way := range roads {
-		fmt.Fprintf(b, "| %s | %s | %.2f | %s | %s |\n", way.name, spread(way.took), middle(way.took).Seconds()/straight.Seconds(), spread(way.cpu), spread(way.behind))
+		fmt.Fprintf(b, "| %s | %s | %.2f | %s | %s |\n", way.name, spread(way.took), middle(way.took).Seconds()/straight.Seconds(), spread(way.cpu), spread(way.gateway))
 	}
 	return nil
 }
@@ -88,7 +88,7 @@ func direct(b io.Writer, o options, dir, zeros string) error {
 func (w *road) once(demo *process, dir string, counts bool) error {
 	cmd := exec.Command(w.command[0], w.command[1:]...)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "AWS_EC2_METADATA_DISABLED=true"}, w.env...)
-	before, began := demo.cpu(), time.Now()
+	before, began := demo.own(), time.Now()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s: %w\n%s", w.name, err, out)
@@ -96,7 +96,7 @@ func (w *road) once(demo *process, dir string, counts bool) error {
 	if counts {
 		w.took = append(w.took, time.Since(began))
 		w.cpu = append(w.cpu, cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime())
-		w.behind = append(w.behind, demo.cpu()-before)
+		w.gateway = append(w.gateway, demo.own()-before)
 	}
 	return nil
 }

@@ -52,11 +52,16 @@ func (p *process) family() []int {
 	return pids
 }
 
-// cpu is the user and system time of the process and its children so far: fields 14 and 15 of proc(5)'s stat, in ticks of
-// 1/100 s.
-func (p *process) cpu() time.Duration {
+// cpu is the user and system time of the process and its children so far.
+func (p *process) cpu() time.Duration { return cpuOf(p.family()...) }
+
+// own is that of the process alone.
+func (p *process) own() time.Duration { return cpuOf(p.cmd.Process.Pid) }
+
+// cpuOf sums fields 14 and 15 of proc(5)'s stat, in ticks of 1/100 s.
+func cpuOf(pids ...int) time.Duration {
 	var ticks int64
-	for _, pid := range p.family() {
+	for _, pid := range pids {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil {
 			continue
