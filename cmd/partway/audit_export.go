@@ -3,12 +3,10 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -43,7 +41,7 @@ func newAuditExport(gateway *clientFlags) *cobra.Command {
 			if out == "" {
 				return export(cmd.Context(), c, query, cmd.OutOrStdout())
 			}
-			return writeExport(cmd.Context(), c, query, out)
+			return writeNew(out, func(w io.Writer) error { return export(cmd.Context(), c, query, w) })
 		},
 	}
 	cmd.Flags().StringVar(&tenant, "tenant", "", "of this tenant")
@@ -59,23 +57,6 @@ func orNow(until string, now time.Time) string {
 		return now.UTC().Format(time.RFC3339Nano)
 	}
 	return until
-}
-
-// writeExport leaves a whole export or none.
-func writeExport(ctx context.Context, c *client, query url.Values, name string) (err error) {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err = errors.Join(err, f.Close()); err != nil {
-			err = errors.Join(err, os.Remove(name))
-		}
-	}()
-	if err := export(ctx, c, query, f); err != nil {
-		return err
-	}
-	return f.Sync()
 }
 
 // export writes part after part.

@@ -125,7 +125,7 @@ func newKeysBackup() *cobra.Command {
 			if _, err := c.Keys(); err != nil {
 				return err
 			}
-			if err := writeBackup(out, files); err != nil {
+			if err := writeNew(out, func(w io.Writer) error { return writeBackup(w, files) }); err != nil {
 				return fmt.Errorf("backup: %w", err)
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), backupWarning, out)
@@ -157,8 +157,8 @@ func newKeysChain() *cobra.Command {
 	return cmd
 }
 
-// writeBackup leaves a whole archive or none.
-func writeBackup(name string, files []config.KeyFile) (err error) {
+// writeNew makes a file that only its owner may read, whole or not at all; one that is there stays.
+func writeNew(name string, write func(io.Writer) error) (err error) {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -168,7 +168,14 @@ func writeBackup(name string, files []config.KeyFile) (err error) {
 			err = errors.Join(err, os.Remove(name))
 		}
 	}()
-	archive := tar.NewWriter(f)
+	if err := write(f); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+func writeBackup(w io.Writer, files []config.KeyFile) error {
+	archive := tar.NewWriter(w)
 	for _, file := range files {
 		if err := archive.WriteHeader(&tar.Header{Name: file.Name, Mode: 0o600, Size: int64(len(file.Text))}); err != nil {
 			return err
@@ -177,5 +184,5 @@ func writeBackup(name string, files []config.KeyFile) (err error) {
 			return err
 		}
 	}
-	return errors.Join(archive.Close(), f.Sync())
+	return archive.Close()
 }
