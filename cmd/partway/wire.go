@@ -69,7 +69,9 @@ func (s *server) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("server.trusted_proxies: %w", err)
 	}
-	tlsConfig, err := serverTLS(c.Server.TLS)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	tlsConfig, err := s.openTLS(registry)
 	if err != nil {
 		return err
 	}
@@ -81,8 +83,6 @@ func (s *server) open(ctx context.Context) error {
 	if !built {
 		s.log.Info("built without its pages", "hint", "make web build")
 	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	notifier, err := notify.New(notify.Config{Store: s.store, Receivers: c.Receivers(), Log: s.log, Registry: registry, Now: time.Now})
 	if err != nil {
 		return fmt.Errorf("notifications: %w", err)
@@ -233,15 +233,16 @@ func (s *server) openTrail(auditor *tracking.Auditor) (*tracking.Writer, error) 
 		defer cancel()
 		return writer.Close(ctx)
 	})
-	s.keep(&tracking.Keeper{Auditor: auditor, Writer: writer, Retention: time.Duration(s.config.Audit.Retention), Log: s.log})
+	keeper := &tracking.Keeper{Auditor: auditor, Writer: writer, Retention: time.Duration(s.config.Audit.Retention), Log: s.log}
+	s.background(keeper.Run) // ends before the writer is closed, to which it notes what it does
 	return writer, nil
 }
 
-// keep runs k until the server is closed: before the writer is, to which it notes what it does.
-func (s *server) keep(k *tracking.Keeper) {
+// background runs work until the server is closed, and before what was opened until now is.
+func (s *server) background(work func(context.Context)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var working sync.WaitGroup
-	working.Go(func() { k.Run(ctx) })
+	working.Go(func() { work(ctx) })
 	s.closers.add(func() error {
 		cancel()
 		working.Wait()
@@ -290,13 +291,15 @@ func newBackend(b *config.Backend) (*storage.Backend, error) {
 	return storage.New(c)
 }
 
-func serverTLS(c config.TLS) (*tls.Config, error) {
-	if c.CertFile == "" {
+// openTLS is nil where the gateway speaks plain HTTP.
+func (s *server) openTLS(registry *prometheus.Registry) (*tls.Config, error) {
+	if s.config.Server.TLS.CertFile == "" {
 		return nil, nil
 	}
-	certificate, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+	c, err := newCertificate(s.config.Server.TLS, s.log, registry, time.Now)
 	if err != nil {
 		return nil, fmt.Errorf("server.tls: %w", err)
 	}
-	return &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}, nil
+	s.background(c.run)
+	return c.config(), nil
 }

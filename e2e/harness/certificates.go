@@ -50,17 +50,29 @@ func writePEM(path, kind string, der []byte) error {
 	return os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
 }
 
-// trusting believes whom this CA vouches for, and nobody else.
-func trusting(ca string) (*tls.Config, error) {
-	b, err := os.ReadFile(ca)
-	if err != nil {
-		return nil, err
-	}
+// trusting believes whom these CAs vouch for, and nobody else.
+func trusting(cas ...string) (*tls.Config, error) {
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(b) {
-		return nil, fmt.Errorf("%s: no certificate", ca)
+	for _, ca := range cas {
+		b, err := os.ReadFile(ca)
+		if err != nil {
+			return nil, err
+		}
+		if !pool.AppendCertsFromPEM(b) {
+			return nil, fmt.Errorf("%s: no certificate", ca)
+		}
 	}
 	return &tls.Config{RootCAs: pool}, nil
+}
+
+// Trusting is the configuration of a client that believes whom these CAs vouch for, and nobody else.
+func Trusting(t testing.TB, cas ...string) *tls.Config {
+	t.Helper()
+	c, err := trusting(cas...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // Server is the configuration of a server with these certificates.
