@@ -80,7 +80,7 @@ func (g *Gateway) completeMultipartUpload(_ context.Context, r *Request) (*Respo
 // complete takes the record to an end, or leaves it where a retry can. Each turn of the loop begins with what the record and storage say now.
 func (g *Gateway) complete(ctx context.Context, c *completion) (*Response, error) {
 	settling := pauses{left: g.hidden}
-	for {
+	for again := false; ; again = true {
 		var err error
 		if c.u, err = g.Store.Upload(ctx, c.r.Event.UploadID); err != nil {
 			return nil, asNoSuchUpload(err)
@@ -97,7 +97,11 @@ func (g *Gateway) complete(ctx context.Context, c *completion) (*Response, error
 			}
 		case tracking.StateCompleted, tracking.StateSuperseded:
 			g.settle(ctx, chargeOf(c.u)) // whoever ended it may have ended too
-			return g.sameAnswer(c)
+			resp, err := g.sameAnswer(c)
+			if err == nil && !again {
+				c.r.Event.Reason = reasonRepeated
+			}
+			return resp, err
 		default:
 			return nil, errNoSuchUpload
 		}

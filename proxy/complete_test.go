@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -40,6 +41,15 @@ func TestTheSameListGetsTheSameAnswer(t *testing.T) {
 	}
 	if n := b.s3.count("complete"); n != 1 {
 		t.Errorf("storage was asked %d times", n)
+	}
+	var reasons []string
+	for _, e := range b.events() {
+		if e.Operation == "CompleteMultipartUpload" {
+			reasons = append(reasons, e.Outcome+" "+e.Reason)
+		}
+	}
+	if want := []string{"ok ", "ok repeated"}; !slices.Equal(reasons, want) {
+		t.Errorf("the trail has %q, want %q", reasons, want)
 	}
 	b.want(b.complete(key, id, "another"), 404, "NoSuchUpload")
 	b.want(b.part(key, id, 2, "late"), 404, "NoSuchUpload")

@@ -30,7 +30,8 @@ const (
 	reasonSlow       = "slow"
 	reasonIdentity   = "identity"
 	reasonStored     = "already-stored"
-	reasonResumed    = "resumed" // of a Create: no new upload was made
+	reasonResumed    = "resumed"  // of a Create: no new upload was made
+	reasonRepeated   = "repeated" // of a Complete: an earlier one had ended it
 )
 
 // slowDecision is how long a decision may take to stay a redirect: botocore sends its body 1 s after Expect.
