@@ -210,11 +210,14 @@ func sweptClean(t *testing.T, s *harness.Stack) {
 		t.Fatal(err)
 	}
 	err = harness.Await(ctx, "the sweep", s.Gateway.Process, func() bool {
-		strays, err = s.Strays(ctx)
-		return err == nil && len(strays) == 0
+		now, err := s.Strays(ctx)
+		if err == nil {
+			strays = now
+		}
+		return err == nil && len(now) == 0
 	})
 	if err != nil {
-		t.Fatalf("%v; storage holds uploads that no record knows: %v\n%s", err, strays, s.Gateway.Tail())
+		t.Fatalf("%v; storage holds uploads that no record knows, as last seen: %v\n%s", err, strays, s.Gateway.Tail())
 	}
 	t.Logf("the sweep ended %d uploads that no record knew", left)
 }

@@ -94,12 +94,16 @@ func (g *Gateway) Revoke(ctx context.Context, id string) error {
 
 // Events of a tenant, oldest first, all pages.
 func (g *Gateway) Events(ctx context.Context, tenant string) ([]Event, error) {
-	return pages[Event](ctx, g, "/_partway/events", tenant)
+	return pages[Event](ctx, g, "/_partway/events", url.Values{"tenant": {tenant}})
 }
 
-// Uploads of a tenant, newest first, all pages.
-func (g *Gateway) Uploads(ctx context.Context, tenant string) ([]Upload, error) {
-	return pages[Upload](ctx, g, "/_partway/uploads", tenant)
+// Uploads of a tenant, or of all (""), in these states, or in any; newest first, all pages.
+func (g *Gateway) Uploads(ctx context.Context, tenant string, states ...string) ([]Upload, error) {
+	q := url.Values{"tenant": {tenant}}
+	if len(states) > 0 {
+		q.Set("state", strings.Join(states, ","))
+	}
+	return pages[Upload](ctx, g, "/_partway/uploads", q)
 }
 
 // Spent is what a tenant uploaded in the current period.
@@ -145,9 +149,8 @@ func (g *Gateway) Drained(ctx context.Context) error {
 	return err
 }
 
-func pages[T any](ctx context.Context, g *Gateway, path, tenant string) ([]T, error) {
+func pages[T any](ctx context.Context, g *Gateway, path string, q url.Values) ([]T, error) {
 	var all []T
-	q := url.Values{"tenant": {tenant}}
 	for {
 		var page struct {
 			Items      []T    `json:"items"`

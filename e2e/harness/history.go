@@ -68,15 +68,13 @@ func (c *Client) violations(ctx context.Context) ([]string, error) {
 
 // Strays are the keys of which storage holds more uploads than records are open.
 func (s *Stack) Strays(ctx context.Context) ([]string, error) {
-	records, err1 := s.Gateway.Uploads(ctx, "")
+	records, err1 := s.Gateway.Uploads(ctx, "", "open")
 	have, err2 := s.stored(ctx, "")
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
 	for _, r := range records {
-		if r.State == "open" {
-			have.open[r.Key]--
-		}
+		have.open[r.Key]--
 	}
 	var strays []string
 	for key, n := range have.open {
