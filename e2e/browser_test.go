@@ -52,16 +52,17 @@ func newPages(t *testing.T) *pages {
 			t.Errorf("the browser: %v", err)
 		}
 	})
-	return (&pages{browser: browser, size: size}).on(t)
+	return (&pages{browser: browser, size: size}).on(t, harness.Setup{})
 }
 
 // on is the same browser in front of a gateway of its own.
-func (p *pages) on(t *testing.T, config ...string) *pages {
+func (p *pages) on(t *testing.T, setup harness.Setup) *pages {
 	t.Helper()
 	browser := p.browser
 	p = &pages{browser: browser, size: p.size}
+	setup.Config = append(setup.Config, "cors: {origins: [\""+browser.AppOrigin+"\"]}")
 	var err error
-	p.Stack = ownStack(t, harness.Setup{Config: append(config, "cors: {origins: [\""+browser.AppOrigin+"\"]}")})
+	p.Stack = ownStack(t, setup)
 	if p.tap, err = harness.NewTap(p.Gateway.Addr()); err != nil {
 		t.Fatal(err)
 	}
@@ -234,6 +235,7 @@ func TestThePages(t *testing.T) {
 	scenario("two tabs do not send one file twice", testTwoTabs)
 	scenario("a name that is taken is asked about", testNameTaken)
 	scenario("refusals are said in sentences", testRefusals)
+	scenario("people sign in at a provider", testSignIn)
 	scenario("the console shows it", testConsole)
 	scenario("axe finds nothing serious", testAccessible)
 	scenario("uppy 5", func(w *person) { testUppy(w, "uppy5") })
@@ -337,7 +339,7 @@ func testNetworkCut(w *person) {
 }
 
 func testExpired(w *person) {
-	w = w.on(w.t, "transfer: {url_ttl: 4s}").person(w.t)
+	w = w.on(w.t, harness.Setup{Config: []string{"transfer: {url_ttl: 4s}"}}).person(w.t)
 	args, content := w.file("film.bin", 2*partSize)
 	var got struct {
 		Answers []string

@@ -143,6 +143,44 @@ export async function revoked(args) {
   return { said, before, end: await numbers(page, name) };
 }
 
+/** Signing in at the provider: as somebody who is let in, and each way that fails. */
+export async function signInAtProvider(args) {
+  const urls = [];
+  args.context.on("request", (r) => urls.push(r.url()));
+  const page = await open({ ...args, token: "" }, "/_partway/console#/traffic");
+  const at = (link) => page.getByRole("button", { name: /^Sign in with/ }).click().then(() => page.getByRole("link", { name: link, exact: true }).click());
+  const said = async () => {
+    await page.getByRole("alert").waitFor();
+    return { said: await page.getByRole("alert").innerText(), address: page.url() };
+  };
+  const result = { refused: {} };
+  for (const link of args.refused) {
+    await at(link);
+    result.refused[link] = await said();
+  }
+  await page.goto(`${args.gateway}/_partway/console?code=x&state=y`); // a link that somebody else made
+  result.refused.link = await said();
+
+  await page.goto(`${args.gateway}/_partway/console#/traffic`);
+  await at(args.person);
+  await page.getByRole("heading", { name: "Traffic" }).waitFor(); // the view that was left
+  result.console = page.url();
+  await page.goto(`${args.gateway}/_partway/`);
+  await at(args.person);
+  await choose(page, args.files);
+  result.receipt = await receipt(page, args.names[0]);
+  result.kept = await page.evaluate(async () => JSON.stringify([localStorage, sessionStorage, document.cookie, location.href]));
+  return { ...result, urls, csp: args.told.filter((t) => t.includes("Content Security Policy")) };
+}
+
+/** The provider is away. */
+export async function providerAway(args) {
+  const page = await open({ ...args, token: "" });
+  await page.getByRole("button", { name: /^Sign in with/ }).click();
+  const said = await page.getByRole("alert").innerText();
+  return { said, usable: await page.getByRole("button", { name: /^Sign in with/ }).isEnabled() };
+}
+
 /** What the page says to a token or a file that is not let in. */
 export async function refused(args) {
   const page = await open(args);

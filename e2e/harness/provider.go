@@ -9,6 +9,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"sync"
@@ -26,6 +28,8 @@ type Provider struct {
 	mu  sync.Mutex
 	kid string
 	key *rsa.PrivateKey
+
+	signIn signIn
 }
 
 // StartProvider serves until the test ends.
@@ -43,14 +47,17 @@ func StartProvider(t testing.TB, c *Certificates) *Provider {
 	p.Rotate(t)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q}`, p.URL, p.URL+"/keys")
+		fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q,"authorization_endpoint":%q,"token_endpoint":%q}`, p.URL, p.URL+"/keys", p.URL+"/authorize", p.URL+"/token")
 	})
+	mux.HandleFunc("GET /authorize", p.authorize)
+	mux.HandleFunc("POST /token", p.exchange)
 	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
 		kid, key := p.current()
 		// 65537, RFC 7518 section 6.3.1.2.
 		fmt.Fprintf(w, `{"keys":[{"kty":"RSA","use":"sig","alg":"RS256","kid":%q,"e":"AQAB","n":%q}]}`, kid, encode(key.N.Bytes()))
 	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second,
+	server := &http.Server{Handler: p.forPages(mux), ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:  log.New(io.Discard, "", 0), // browsers that do not know the CA try without telling
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}}
 	served := make(chan error, 1)
 	go func() { served <- server.ServeTLS(l, "", "") }()
@@ -82,12 +89,20 @@ func (p *Provider) current() (string, *rsa.PrivateKey) {
 // Token is a web identity token, good for ten minutes, with a claim "owner" beside the registered ones.
 func (p *Provider) Token(t testing.TB, subject, owner string) string {
 	t.Helper()
+	token, err := p.token(subject, owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func (p *Provider) token(subject, owner string) (string, error) {
 	kid, key := p.current()
 	now := time.Now()
 	part := func(v map[string]any) string {
 		b, err := json.Marshal(v)
 		if err != nil {
-			t.Fatal(err)
+			panic(err) // texts and numbers alone
 		}
 		return encode(b)
 	}
@@ -95,10 +110,7 @@ func (p *Provider) Token(t testing.TB, subject, owner string) string {
 		"iss": p.URL, "aud": Audience, "sub": subject, "owner": owner, "iat": now.Unix(), "exp": now.Add(10 * time.Minute).Unix()})
 	digest := sha256.Sum256([]byte(text))
 	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, digest[:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text + "." + encode(signature)
+	return text + "." + encode(signature), err
 }
 
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

@@ -116,6 +116,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"no time to resume", works + "resume: {window: 1s}\n", "partway.yaml:8: resume.window: 1s is under 1m"},
 		{"every origin", works + "cors:\n  origins: ['https://a', '*']\n", `partway.yaml:9: cors.origins[1]: "*" would let every web page call: name the origins`},
 		{"no origin", works + "cors:\n  origins: ['https://a/']\n", `partway.yaml:9: cors.origins[0]: "https://a/" is no origin such as https://app.example.com`},
+		{"sign-in of strangers", works + foreign + "web:\n  sign_in: {issuer: 'https://id.example', client_id: pages}\n",
+			`partway.yaml:19: web.sign_in.issuer: none of auth.issuers has this issuer and the audience "pages": nobody who signs in there would be let in`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := load(t, tt.text)

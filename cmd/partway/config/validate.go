@@ -250,6 +250,8 @@ func (c *Config) checkTransfers(k *check) {
 	}
 	in := &c.Web.SignIn
 	k.require((in.Issuer == "") == (in.ClientID == ""), "web.sign_in.client_id", "issuer and client_id go together")
+	known := slices.ContainsFunc(c.Auth.Issuers, func(i Issuer) bool { return i.Issuer == in.Issuer && slices.Contains(i.Audiences, in.ClientID) })
+	k.require(in.Issuer == "" || known, "web.sign_in.issuer", "none of auth.issuers has this issuer and the audience %q: nobody who signs in there would be let in", in.ClientID)
 	if in.Issuer != "" && len(in.Origins) == 0 {
 		in.Origins = []string{originOf(in.Issuer)}
 	}

@@ -1,5 +1,5 @@
 import { useEffect, useState, type FormEvent, type ReactNode } from "react";
-import { sentence } from "./failure";
+import { needsToken, sentence, type Failure } from "./failure";
 import { duration } from "./format";
 import { setToken, whoAmI, type Identity } from "./gateway";
 import { begin, configured, finish, type Provider } from "./oidc";
@@ -15,7 +15,7 @@ export function Session({ page, children }: Props): ReactNode {
   const [problem, setProblem] = useState("");
   const [busy, setBusy] = useState(true);
 
-  const signIn = async (token: string, remember: boolean): Promise<void> => {
+  const signIn = async (token: string, remember: boolean, from?: Provider): Promise<void> => {
     setBusy(true);
     setProblem("");
     try {
@@ -25,7 +25,7 @@ export function Session({ page, children }: Props): ReactNode {
       setWho(id);
     } catch (error) {
       localStorage.removeItem(remembered);
-      setProblem(sentence(error));
+      setProblem(from && needsToken(error) ? notLetIn(from, error) : sentence(error));
     } finally {
       setBusy(false);
     }
@@ -36,14 +36,26 @@ export function Session({ page, children }: Props): ReactNode {
       const p = await configured();
       setProvider(p);
       try {
-        const token = (p && (await finish(p))) ?? localStorage.getItem(remembered);
-        if (token) return await signIn(token, false);
+        const theirs = p && (await finish(p));
+        const token = theirs ?? localStorage.getItem(remembered);
+        if (token) return await signIn(token, false, theirs ? p : undefined);
       } catch (error) {
         setProblem(sentence(error));
       }
       setBusy(false);
     })();
   }, []);
+
+  const leave = async (to: Provider): Promise<void> => {
+    setBusy(true);
+    setProblem("");
+    try {
+      await begin(to);
+    } catch (error) {
+      setProblem(sentence(error));
+      setBusy(false);
+    }
+  };
 
   const signOut = (): void => {
     localStorage.removeItem(remembered);
@@ -61,14 +73,18 @@ export function Session({ page, children }: Props): ReactNode {
           ? "Files go straight from this page to storage, in parts, and go on where they stopped."
           : "Uploads, their parts and events, and the tokens that made them."}
       </p>
-      <SignIn busy={busy} problem={problem} onToken={signIn} provider={provider} />
+      <SignIn busy={busy} problem={problem} onToken={signIn} onLeave={leave} provider={provider} />
     </main>
   );
 }
 
-type SignInProps = { busy: boolean; problem: string; provider: Provider | null; onToken: (token: string, remember: boolean) => Promise<void> };
+/** Who the provider vouches for may still be nobody to this gateway: no role fits. */
+const notLetIn = (from: Provider, error: unknown): string =>
+  `You are signed in at ${new URL(from.issuer).hostname}, but that does not let you in here (${(error as Failure).message}). Whoever runs this gateway can give you a role.`;
 
-function SignIn({ busy, problem, provider, onToken }: SignInProps): ReactNode {
+type SignInProps = { busy: boolean; problem: string; provider: Provider | null; onToken: (token: string, remember: boolean) => Promise<void>; onLeave: (to: Provider) => Promise<void> };
+
+function SignIn({ busy, problem, provider, onToken, onLeave }: SignInProps): ReactNode {
   const [token, setTyped] = useState("");
   const [remember, setRemember] = useState(false);
   const submit = (event: FormEvent): void => {
@@ -81,7 +97,7 @@ function SignIn({ busy, problem, provider, onToken }: SignInProps): ReactNode {
     <form className="card" onSubmit={submit}>
       {provider && (
         <>
-          <button type="button" className="primary wide" disabled={busy} onClick={() => void begin(provider)}>
+          <button type="button" className="primary wide" disabled={busy} onClick={() => void onLeave(provider)}>
             Sign in with {new URL(provider.issuer).hostname}
           </button>
           <p className="or">or</p>
