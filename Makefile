@@ -4,6 +4,7 @@
 GO      ?= go
 DEPS    := $(CURDIR)/.deps
 FUZZ    ?= 20s
+ARCH    ?= $(shell $(GO) env GOARCH)
 LINT    := $(DEPS)/bin/golangci-lint
 LINT_AT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0
 
@@ -12,7 +13,7 @@ export PATH := $(DEPS)/bin:$(PATH)
 # Tools built on the Go SDK refuse plain http endpoints while a CA bundle is configured; tests that want a CA name it themselves.
 unexport AWS_CA_BUNDLE
 
-.PHONY: build web deps test unit portable shims e2e soak e2e-clients compatibility nightly lint bench fuzz mutate image clean
+.PHONY: build web deps test unit portable shims release-test e2e soak e2e-clients compatibility nightly lint bench fuzz mutate release image clean
 
 build: ## bin/partway, static
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/partway ./cmd/partway
@@ -23,7 +24,7 @@ web: ## web/dist: the pages, which `make build` then puts into the binary; needs
 deps: ## what the tests need; quick when it is there
 	@e2e/deps/install.sh
 
-test: deps web unit portable e2e ## everything, with the servers
+test: deps web unit portable release-test e2e ## everything, with the servers
 
 unit: shims ## our packages, against Redis and MongoDB-compatible servers too
 	$(GO) vet -tags servers ./...
@@ -39,6 +40,9 @@ shims: ## the rules of the clients' shims; e2e drives them
 	cd clients/go && $(GO) vet ./... && $(GO) test -race ./...
 	cd clients/python && python3 -B -m unittest discover -s tests -t .
 	cd clients/js && node --test test/
+
+release-test: web ## two releases of this commit, for Linux, are the same; nothing is in them under a licence that is not allowed
+	cd release && $(GO) vet ./... && $(GO) test -race -count 1 ./...
 
 e2e: web ## the built binary, driven by real clients against real servers
 	cd e2e && $(GO) vet ./... && $(GO) test -race -timeout 20m ./...
@@ -58,12 +62,14 @@ compatibility: ## docs/compatibility.md, from what e2e-clients finds
 nightly: deps web ## what takes too long for every run: the clients and the rules of multipart with MinIO as storage, 10,000 parts that really go up
 	cd e2e && PARTWAY_E2E_STORAGE=minio $(GO) test -race -count 1 -timeout 40m -run '^(TestClients|TestMultipartToTheLetter|TestChecksumsOfEveryAlgorithm)$$' .
 	cd e2e && $(GO) test -race -count 1 -timeout 20m -tags nightly -run '^TestTenThousandPartsOfAnUpload$$' .
+	cd release && PARTWAY_RELEASE_TARGETS=all $(GO) test -count 1 -timeout 40m .
 	cd e2e && PARTWAY_E2E_LONG=1 $(GO) test -race -count 1 -timeout 20m -run '^TestThePages$$' .
 
 lint: $(LINT) ## style and import rules
 	$(LINT) run ./...
 	cd e2e && $(LINT) run --config ../.golangci.yml ./...
 	cd clients/go && $(LINT) run --config ../../.golangci.yml ./...
+	cd release && $(LINT) run --config ../.golangci.yml ./...
 
 $(LINT):
 	GOBIN=$(DEPS)/bin $(GO) install $(LINT_AT)
@@ -77,9 +83,12 @@ fuzz: ## every fuzz target for FUZZ; with KEEP=1 what it found stays, in testdat
 mutate: deps ## every patch in mutations/ must turn its test red
 	@mutations/run.sh
 
-image: web ## Dockerfile's context: dist/ with a static binary, the CA certificates and an empty data directory
+release: web ## dist/release: archives for every platform, with SBOM, licences and SHA256SUMS; docs/release.md
+	cd release && $(GO) run . -out ../dist/release
+
+image: web ## dist/: what the Dockerfile needs, the released binary for ARCH (amd64 or arm64) among it
 	mkdir -p dist/data
-	CGO_ENABLED=0 $(GO) build -tags nodemo -trimpath -ldflags '-s -w' -o dist/partway ./cmd/partway
+	cd release && $(GO) run . -binary ../dist/partway linux/$(ARCH)
 	cp /etc/ssl/certs/ca-certificates.crt dist/ca-certificates.crt
 
 clean:

@@ -52,17 +52,19 @@ func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(fo
 func newRoot() (root *cobra.Command, begun *bool) {
 	begun = new(bool)
 	root = &cobra.Command{
-		Use:               "partway",
-		Short:             "An S3 gateway for uploads that you do not want to carry",
-		Args:              cobra.NoArgs,
-		RunE:              showHelp,
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
-		PersistentPreRun:  func(*cobra.Command, []string) { *begun = true },
+		Use:              "partway",
+		Short:            "An S3 gateway for uploads that you do not want to carry",
+		Args:             cobra.NoArgs,
+		RunE:             showHelp,
+		SilenceErrors:    true,
+		SilenceUsage:     true,
+		Version:          versionText(),
+		PersistentPreRun: func(*cobra.Command, []string) { *begun = true },
 	}
+	root.SetVersionTemplate("{{.Version}}")
 	root.AddCommand(newServe(), newDemo(), newStorageChild(), newToken(), newKeys(), newUploads(), newAudit(), newDoctor(),
-		newExec(), newAgent(), newCp())
+		newExec(), newAgent(), newCp(), newVersion())
+	withoutFiles(root, "cp", "exec")
 	return root, begun
 }
 

@@ -12,6 +12,8 @@ import (
 	"github.com/versity/versitygw/embedgw"
 )
 
+const hasStorage = true
+
 // serveObjects is an S3 server on a directory, until ctx ends. It changes the process's working directory (posix.New does),
 // which is one reason why it runs in a process of its own; the other is that the demo's traffic to storage is then real.
 func serveObjects(ctx context.Context, c *childConfig) error {

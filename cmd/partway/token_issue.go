@@ -93,6 +93,9 @@ func newTokenIssue(gateway *clientFlags) *cobra.Command {
 	flags.BoolVar(&f.operator, "operator", false, "a token for an operator: everything on every bucket, and the administration")
 	flags.BoolVar(&f.offline, "offline", false, "make it with the keys of --config, without a gateway")
 	flags.StringVar(&f.config, "config", "", "configuration file, with --offline")
+	completes(cmd, "class", string(auth.ClassKey), string(auth.ClassBearer))
+	completes(cmd, "format", formatEnv, formatJSON, formatProcess, formatBearer)
+	completesActions(cmd, "actions")
 	return cmd
 }
 

@@ -39,6 +39,7 @@ func newUploads() *cobra.Command {
 	cmd.Flags().StringVar(&tenant, "tenant", "", "of this tenant")
 	cmd.Flags().StringVar(&state, "state", "", "in this state: open, completing, completed, aborted, ...")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object per line")
+	completes(cmd, "state", uploadStates...)
 	return cmd
 }
 
