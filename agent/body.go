@@ -1,9 +1,7 @@
 package agent
 
 import (
-	"bytes"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -17,7 +15,7 @@ import (
 	"partway/proxy/awschunked"
 )
 
-// maxHeld is the largest body that is held in memory to know its checksum beforehand, and heldAtOnce how many are.
+// maxHeld is the largest body that is held in memory to know its sums beforehand, and heldAtOnce how many are.
 const (
 	maxHeld    = 16 << 20
 	heldAtOnce = 8
@@ -95,11 +93,15 @@ func declared(r *http.Request, part bool) map[string]string {
 // verifiable reports whether storage will verify the bytes itself.
 func verifiable(headers map[string]string) bool {
 	for name := range headers {
-		if name == "content-md5" || strings.HasPrefix(name, "x-amz-checksum-") && name != "x-amz-checksum-algorithm" && name != "x-amz-checksum-type" {
+		if name == "content-md5" || isChecksum(name) {
 			return true
 		}
 	}
 	return false
+}
+
+func isChecksum(name string) bool {
+	return strings.HasPrefix(name, "x-amz-checksum-") && name != "x-amz-checksum-algorithm" && name != "x-amz-checksum-type"
 }
 
 func (c *content) chunked(r *http.Request, payload string, chunks *sigv4.Chunks) (*content, error) {
@@ -118,24 +120,6 @@ func (c *content) chunked(r *http.Request, payload string, chunks *sigv4.Chunks)
 	c.length, c.trailer, c.framing = length, strings.ToLower(o.Trailer), o
 	c.Reader = awschunked.NewReader(r.Body, o)
 	return c, nil
-}
-
-// hold reads a body whose checksum comes behind it, so that the checksum can be declared before it.
-func (c *content) hold() error {
-	body := make([]byte, c.length)
-	if _, err := io.ReadFull(c.Reader, body); err != nil {
-		return err
-	}
-	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) { // an empty body is verified by its end alone
-		return err
-	}
-	sum := awschunked.Checksum(c.trailer, body)
-	if sum == nil {
-		return errTrailer(c.trailer)
-	}
-	c.declare[c.trailer] = base64.StdEncoding.EncodeToString(sum)
-	c.Reader, c.trailer = bytes.NewReader(body), ""
-	return nil
 }
 
 func errTrailer(name string) *Refusal {

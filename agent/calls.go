@@ -86,25 +86,44 @@ func isError(text []byte) bool {
 	return xml.Unmarshal(text, &e) == nil && e.XMLName.Local == "Error"
 }
 
-func (c *Client) createUpload(ctx context.Context, o Object) (id string, err error) {
-	_, text, err := c.s3(ctx, http.MethodPost, o, "uploads=", nil, nil, false)
+// createUpload makes an upload or takes one up again, which then has parts.
+func (c *Client) createUpload(ctx context.Context, o Object) (id string, have map[int]storedPart, err error) {
+	header, text, err := c.s3(ctx, http.MethodPost, o, "uploads=", nil, nil, false)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
+	if id = uploadIDIn(text); id == "" {
+		return "", nil, errors.New("the gateway made an upload without an id")
+	}
+	have, err = c.takenUp(ctx, header, o, id)
+	return id, have, err
+}
+
+// uploadIDIn is "" for what is no answer to CreateMultipartUpload.
+func uploadIDIn(text []byte) string {
 	var made struct {
-		UploadID string `xml:"UploadId"`
+		XMLName  xml.Name `xml:"InitiateMultipartUploadResult"`
+		UploadID string   `xml:"UploadId"`
 	}
-	if err := xml.Unmarshal(text, &made); err != nil || made.UploadID == "" {
-		return "", errors.New("the gateway made an upload without an id")
+	if xml.Unmarshal(text, &made) != nil {
+		return ""
 	}
-	return made.UploadID, nil
+	return made.UploadID
 }
 
 // storedPart is a part as storage lists it.
 type storedPart struct {
-	PartNumber int
-	ETag       string
-	Size       int64
+	PartNumber     int
+	ETag           string
+	Size           int64
+	ChecksumSHA256 string
+}
+
+// holds reports whether the part is the body of that size and those sums. What counts is what storage lists of the bytes that it has: an ETag that is an
+// MD5, or a SHA-256. An ETag that is none (SSE-KMS, SSE-C) is no body's MD5.
+func (p storedPart) holds(size int64, md5, sha256 []byte) bool {
+	return p.Size == size && (strings.Trim(p.ETag, `"`) == hex.EncodeToString(md5) ||
+		p.ChecksumSHA256 != "" && p.ChecksumSHA256 == base64.StdEncoding.EncodeToString(sha256))
 }
 
 func (c *Client) listParts(ctx context.Context, o Object, id string) (map[int]storedPart, error) {

@@ -9,6 +9,8 @@
 //
 //	server.go    the endpoint: each request is proved (proof.go), then put directly (put.go), got directly (get.go) or passed on (pass.go)
 //	body.go      how a child's body comes, and how it is verified on the way
+//	keep.go      a body that is read before it is sent
+//	resume.go    parts of an interrupted upload that need not travel again
 //
 // Three parties, three proofs, none of which reaches another: the child signs with credentials of this run alone; the gateway is shown the
 // bearer; storage is shown a signed URL, and only at hosts that the gateway named.

@@ -49,6 +49,7 @@ type Client struct {
 type Stats struct {
 	DirectBytes, DirectBodies   atomic.Int64 // to and from storage
 	RelayedBytes, RelayedBodies atomic.Int64 // of objects and parts, through the gateway
+	StoredBytes, StoredBodies   atomic.Int64 // that need not travel, for storage held them
 	Retries                     atomic.Int64
 }
 

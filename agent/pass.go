@@ -23,13 +23,22 @@ var hop = map[string]bool{
 // pass sends a request to the gateway as it came but for its proof, and headers as they are given here ("": without it). A call whose body is small
 // is repeated while the gateway cannot be reached.
 func (s *Server) pass(w http.ResponseWriter, r *http.Request, body io.Reader, length int64, headers map[string]string) error {
+	resp, err := s.answered(r, body, length, headers)
+	if err != nil {
+		return err
+	}
+	return s.passBack(w, r, resp)
+}
+
+// answered is the gateway's answer to a request that is passed on.
+func (s *Server) answered(r *http.Request, body io.Reader, length int64, headers map[string]string) (*http.Response, error) {
 	var kept []byte
 	again := false
 	if length <= maxControl && length >= 0 && (r.Method != http.MethodPut || headers == nil && length < 64<<10) {
 		again = true
 		var err error
 		if kept, err = io.ReadAll(io.LimitReader(body, length+1)); err != nil || int64(len(kept)) != length {
-			return fmt.Errorf("%w: %w", io.ErrUnexpectedEOF, err)
+			return nil, fmt.Errorf("%w: %w", io.ErrUnexpectedEOF, err)
 		}
 	}
 	var resp *http.Response
@@ -42,7 +51,7 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request, body io.Reader, le
 		if err != nil {
 			return err
 		}
-		if resp, err = s.client.ask(req); err == nil && again { //nolint:bodyclose // closed below, by who reads it
+		if resp, err = s.client.ask(req); err == nil && again { //nolint:bodyclose // closed by passBack, which reads it
 			err = s.client.expired(resp)
 		}
 		return err
@@ -54,9 +63,11 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request, body io.Reader, le
 	} else {
 		err = attempt()
 	}
-	if err != nil {
-		return err
-	}
+	return resp, err
+}
+
+// passBack gives the child the answer, each bit as it comes: a Complete that takes long keeps its client with white space.
+func (s *Server) passBack(w http.ResponseWriter, r *http.Request, resp *http.Response) error {
 	defer resp.Body.Close()
 	for name, values := range resp.Header {
 		if !hop[name] || name == "Content-Length" {
@@ -64,11 +75,6 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request, body io.Reader, le
 		}
 	}
 	w.WriteHeader(resp.StatusCode)
-	return s.passBack(w, r, resp)
-}
-
-// passBack gives the child each bit of an answer as it comes: a Complete that takes long keeps its client with white space.
-func (s *Server) passBack(w http.ResponseWriter, r *http.Request, resp *http.Response) error {
 	var to io.Writer = w
 	if r.Method == http.MethodPost {
 		to = flushing{w, http.NewResponseController(w)}

@@ -24,13 +24,20 @@ func (s *Server) put(w http.ResponseWriter, r *http.Request, o object, chunks *s
 	if err != nil {
 		return err
 	}
+	if part {
+		skipped, release, err := s.skip(w, o, number, c)
+		defer release()
+		if skipped || err != nil {
+			return err
+		}
+	}
 	switch {
 	case c.trailer != "" && c.length > maxHeld:
 		return s.relay(w, r, c) // its checksum would be known too late to be signed
 	case c.trailer != "":
-		s.held <- struct{}{}
-		defer func() { <-s.held }()
-		if err := c.hold(); err != nil {
+		release, err := s.keep(c)
+		defer release()
+		if err != nil {
 			return err
 		}
 	case c.length == 0: // there is no last byte to hold back
@@ -96,7 +103,7 @@ func landedOf(number int, c *content, etag string) Landed {
 	l := Landed{PartNumber: number, ContentLength: c.length, ETag: etag, SHA256: c.sha256}
 	for name, value := range c.declare {
 		algorithm, ok := strings.CutPrefix(name, "x-amz-checksum-")
-		if ok && algorithm != "algorithm" && algorithm != "type" {
+		if ok && isChecksum(name) {
 			l.Checksum = algorithm + ":" + value
 		}
 		if sum, err := base64.StdEncoding.DecodeString(value); err == nil {

@@ -26,6 +26,7 @@ type Server struct {
 	log         *slog.Logger
 	keys        sigv4.KeyCache
 	held        chan struct{} // a place for each body that is held in memory
+	resumed     resumed
 	http        http.Server
 }
 
@@ -85,6 +86,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			err = s.put(w, r, object{bucket, key, q.Get("uploadId"), q.Get("partNumber")}, chunks)
 		case r.Method == http.MethodGet && key != "" && onlyXID(q) && !s.client.noGet.Load():
 			err = s.get(w, r, object{bucket: bucket, key: key})
+		case r.Method == http.MethodPost && key != "" && q.Has("uploads"):
+			err = s.create(w, r, Object{bucket, key})
 		default:
 			err = s.pass(w, r, r.Body, r.ContentLength, nil)
 		}

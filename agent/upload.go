@@ -180,7 +180,8 @@ func (u *uploading) run(ctx context.Context) (string, error) {
 	return etag, nil
 }
 
-// begin finds the upload that was begun before, with what storage holds of it, or makes one.
+// begin finds the upload that was begun before, with what storage holds of it: the one that was noted, or the one that the gateway hands over, whoever
+// began it. If there is none it makes one.
 func (u *uploading) begin(ctx context.Context) (map[int]storedPart, error) {
 	var before state
 	if text, err := os.ReadFile(u.note); err == nil && json.Unmarshal(text, &before) == nil &&
@@ -194,13 +195,13 @@ func (u *uploading) begin(ctx context.Context) (map[int]storedPart, error) {
 			return nil, fmt.Errorf("going on with an upload: %w", err)
 		}
 	}
-	id, err := u.client.createUpload(ctx, u.o)
+	id, have, err := u.client.createUpload(ctx, u.o)
 	if err != nil {
 		return nil, err
 	}
 	u.state.UploadID = id
 	if u.note == "" {
-		return nil, nil
+		return have, nil
 	}
 	text, err := json.Marshal(u.state)
 	if err == nil {
@@ -212,7 +213,7 @@ func (u *uploading) begin(ctx context.Context) (map[int]storedPart, error) {
 	if err != nil {
 		return nil, fmt.Errorf("noting the upload: %w", err)
 	}
-	return nil, nil
+	return have, nil
 }
 
 // part sends the i-th part unless storage holds it.
@@ -223,7 +224,7 @@ func (u *uploading) part(ctx context.Context, i int, have storedPart) (storedPar
 	if err != nil {
 		return storedPart{}, nil, err
 	}
-	if have.Size == body.Size() && strings.Trim(have.ETag, `"`) == hex.EncodeToString(sum) {
+	if have.holds(body.Size(), sum, nil) {
 		if u.Resumed != nil {
 			u.Resumed(body.Size())
 		}

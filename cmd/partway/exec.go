@@ -223,6 +223,9 @@ func (r *agentRun) summary() string {
 	if n := s.RelayedBodies.Load(); n > 0 {
 		line += fmt.Sprintf(", %s through the gateway in %d", size(s.RelayedBytes.Load()), n)
 	}
+	if n := s.StoredBodies.Load(); n > 0 {
+		line += fmt.Sprintf(", %s in %d were stored already", size(s.StoredBytes.Load()), n)
+	}
 	if n := s.Retries.Load(); n > 0 {
 		line += fmt.Sprintf(", %d retries", n)
 	}

@@ -24,22 +24,12 @@ var (
 	nvme       = crc64.MakeTable(0x9a6c9329ac4bc9b5) // CRC-64/NVME, reflected as hash/crc64 wants it
 )
 
-// newChecksum is nil for an algorithm that is not known.
-func newChecksum(header string) hash.Hash {
+// NewChecksum computes what stands under the name of one of S3's checksum headers; nil for one that is not known.
+func NewChecksum(header string) hash.Hash {
 	if algorithm, ok := algorithms[header]; ok {
 		return algorithm()
 	}
 	return nil
-}
-
-// Checksum returns the sum of data under the name of one of S3's checksum headers; nil for one that is not known.
-func Checksum(header string, data []byte) []byte {
-	h := newChecksum(header)
-	if h == nil {
-		return nil
-	}
-	h.Write(data)
-	return h.Sum(nil)
 }
 
 // matches compares with a header's value, the base64 of the sum. Only its canonical form will do: storage compares text.

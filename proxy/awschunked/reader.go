@@ -20,7 +20,7 @@ type Reader struct {
 // NewReader decodes r. A trailer whose algorithm is unknown fails with ErrChecksum at the end of the body.
 func NewReader(r io.Reader, o Options) *Reader {
 	d := newDecoder(r, o)
-	d.verify, d.checksum = d.o.Trailer != "", newChecksum(d.o.Trailer)
+	d.verify, d.checksum = d.o.Trailer != "", NewChecksum(d.o.Trailer)
 	return d
 }
 
