@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"maps"
 	"net"
@@ -32,13 +31,14 @@ func newDoctor() *cobra.Command {
 	var f doctorFlags
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Try whether the configured storage keeps what the gateway promises, attacks included",
-		Long: "Try, against every backend of the configuration, what the gateway relies on: clock, credentials, forms of a body, and what the holder of a\n" +
-			"signed URL could do beside uploading. It puts test objects under a random prefix, touches no others, and takes them away again.\n" +
-			"A running gateway is not disturbed. Exit status: 0 all is well or could be safer (warn), 1 something FAILed, 2 the configuration is wrong.",
+		Short: "Try whether configuration, storage, MongoDB and Redis are what the gateway relies on, attacks included",
+		Long: "Try what the gateway relies on: the configuration with its keys and certificate; at every backend clock, credentials, forms of a body, and what\n" +
+			"the holder of a signed URL could do beside uploading; MongoDB's clock, indexes and majority writes; Redis's clock, version and eviction. It puts\n" +
+			"test objects under a random prefix, touches no others, and takes them away again. A running gateway is not disturbed.\n" +
+			"Exit status: 0 all is well or could be safer (warn), 1 something FAILed, 2 the configuration is wrong.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := config.Load(f.config, os.Environ())
+			c, locate, err := config.LoadWithPlaces(f.config, os.Environ())
 			if err != nil {
 				return &usageError{err}
 			}
@@ -50,13 +50,16 @@ func newDoctor() *cobra.Command {
 			ctx, stop := untilSignal(cmd.Context())
 			defer stop()
 			report := diagnosis{table: newTable(cmd.OutOrStdout(), "STATUS", "WHERE", "CHECK", "SEEN -> WHAT TO DO"), asJSON: f.asJSON, cmd: cmd}
+			for _, check := range configured(c, locate, time.Now()) {
+				report.add(check)
+			}
 			for i := range storages {
 				storages[i].Examine(ctx, report.add)
 				report.add(redirectable(c, &c.Storage.Backends[i], storages[i].Backend.Host()))
 			}
 			if c.MongoDB.URI != "" {
-				report.add(reachable("mongodb", pingMongo(ctx, c)))
-				report.add(reachable("redis", pingRedis(ctx, c)))
+				doctor.Mongo(ctx, mongo.Config{URI: c.MongoDB.URI, Database: c.MongoDB.Database}, report.add)
+				doctor.Redis(ctx, redis.Config{URL: c.Redis.URL}, report.add)
 			}
 			return errors.Join(ctx.Err(), report.end())
 		},
@@ -103,6 +106,7 @@ func (f *doctorFlags) storages(c *config.Config) (all []doctor.Storage, release 
 			Origins: f.origins, Fix: f.fix,
 			Endpoint: b.Endpoint, Prefix: f.prefix, URLTTL: time.Duration(c.Transfer.URLTTL),
 			OwnPutIdentity: b.PresignPut != nil, Role: b.PresignPut != nil && b.PresignPut.RoleARN != "",
+			GetIdentity: b.PresignGet != nil,
 		}
 		for _, bucket := range buckets {
 			name, ok := c.Storage.Buckets[bucket]
@@ -138,37 +142,6 @@ func redirectable(c *config.Config, b *config.Backend, host string) doctor.Check
 		}
 	}
 	return check
-}
-
-// pingTimeout bounds a look at a store.
-const pingTimeout = 15 * time.Second
-
-// pingMongo opens MongoDB as serve does.
-func pingMongo(ctx context.Context, c *config.Config) error {
-	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
-	defer cancel()
-	store, err := mongo.Open(ctx, mongo.Config{URI: c.MongoDB.URI, Database: c.MongoDB.Database})
-	if err != nil {
-		return err
-	}
-	return errors.Join(store.Ping(ctx), store.Close())
-}
-
-func pingRedis(ctx context.Context, c *config.Config) error {
-	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
-	defer cancel()
-	sessions, err := redis.Open(redis.Config{URL: c.Redis.URL})
-	if err != nil {
-		return err
-	}
-	return errors.Join(sessions.Ping(ctx), sessions.Close())
-}
-
-func reachable(about string, err error) doctor.Check {
-	if err != nil {
-		return doctor.Check{Status: doctor.Fail, About: about, Name: "reachable", Seen: err.Error(), Do: "check its URL and the network between"}
-	}
-	return doctor.Check{Status: doctor.OK, About: about, Name: "reachable", Seen: "answers"}
 }
 
 // diagnosis prints the checks and counts those that failed.

@@ -17,6 +17,7 @@ import (
 
 func newServe() *cobra.Command {
 	var file, listen, readyFile string
+	var check bool
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the gateway",
@@ -26,6 +27,9 @@ func newServe() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkListen(listen); err != nil {
 				return err
+			}
+			if check {
+				return checkConfig(file, cmd.OutOrStdout(), cmd.ErrOrStderr())
 			}
 			c, err := config.Load(file, os.Environ())
 			if err != nil {
@@ -49,6 +53,7 @@ func newServe() *cobra.Command {
 	cmd.Flags().StringVar(&file, "config", "", "configuration file [none: defaults and environment alone]")
 	cmd.Flags().StringVar(&listen, "listen", "", "HOST:PORT in place of server.listen; port 0 takes a free one")
 	cmd.Flags().StringVar(&readyFile, "ready-file", "", "file that is written, as JSON, once everything answers")
+	cmd.Flags().BoolVar(&check, "check-config", false, "read the configuration, its keys and its certificate, ask no server, and exit: 0 if it is right, 2 if not")
 	return cmd
 }
 

@@ -58,6 +58,14 @@ func (b *Backend) DoAsPut(ctx context.Context, g Grantee, c *Call, body []byte) 
 	return b.do(ctx, signer, c, body)
 }
 
+// DoAsGet is DoAsPut with the identity that signs downloads, which is the same for everybody.
+func (b *Backend) DoAsGet(ctx context.Context, _ Grantee, c *Call, body []byte) (*http.Response, error) {
+	if b.presignGet == nil {
+		return nil, fmt.Errorf("%s: %w: storage %q has no presign_get", c.Method, ErrNoIdentity, b.config.Name)
+	}
+	return b.do(ctx, b.presignGet, c, body)
+}
+
 func (b *Backend) do(ctx context.Context, signer *sigv4.Signer, c *Call, body []byte) (*http.Response, error) {
 	path := b.path(c)
 	decoded, err := url.PathUnescape(path)

@@ -70,6 +70,22 @@ var _ tracking.Store = (*Store)(nil)
 // Open connects and makes sure of the indexes. It answers tracking.ErrUnavailable within a second if the database is away,
 // within ten if it hangs; any other error is one of the Config.
 func Open(ctx context.Context, c Config) (*Store, error) {
+	s, err := connect(c)
+	if err != nil {
+		return nil, err
+	}
+	err = s.checkSchema(ctx)
+	if err == nil {
+		err = s.createIndexes(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// connect makes a Store that has asked nothing yet.
+func connect(c Config) (*Store, error) {
 	if c.Database == "" {
 		return nil, errors.New("mongodb: no database named")
 	}
@@ -95,7 +111,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, fmt.Errorf("mongodb: uri: %w", err)
 	}
 	db := client.Database(c.Database)
-	s := &Store{
+	return &Store{
 		client:      client,
 		uploads:     db.Collection("uploads"),
 		batches:     db.Collection("batches"),
@@ -106,26 +122,46 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		meta:        db.Collection("meta"),
 		timeout:     c.Timeout,
 		now:         c.Now,
-	}
-	err = s.checkSchema(ctx)
-	if err == nil {
-		err = s.createIndexes(ctx)
-	}
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return s, nil
+	}, nil
 }
 
-// createIndexes is idempotent; several gateways may run it at once. Each list has an index in its own order, so that
-// the server need not sort.
+// createIndexes is idempotent; several gateways may run it at once.
 func (s *Store) createIndexes(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, indexTimeout)
 	defer cancel()
-	index := func(name string, keys bson.D) driver.IndexModel {
-		return driver.IndexModel{Keys: keys, Options: options.Index().SetName(name)}
+	for _, want := range s.indexes() {
+		if _, err := want.in.Indexes().CreateMany(ctx, want.models()); err != nil {
+			return failed("create the indexes of "+want.in.Name(), err)
+		}
 	}
-	sparse := func(name string, keys bson.D) driver.IndexModel {
+	return nil
+}
+
+// indexed are the indexes of one collection.
+type indexed struct {
+	in      *driver.Collection
+	indexes []namedIndex
+}
+
+type namedIndex struct {
+	name string
+	driver.IndexModel
+}
+
+func (i *indexed) models() []driver.IndexModel {
+	var all []driver.IndexModel
+	for _, index := range i.indexes {
+		all = append(all, index.IndexModel)
+	}
+	return all
+}
+
+// indexes are all that the store relies on. Each list has one in its own order, so that the server need not sort.
+func (s *Store) indexes() []indexed {
+	index := func(name string, keys bson.D) namedIndex {
+		return namedIndex{name, driver.IndexModel{Keys: keys, Options: options.Index().SetName(name)}}
+	}
+	sparse := func(name string, keys bson.D) namedIndex {
 		m := index(name, keys)
 		m.Options.SetSparse(true)
 		return m
@@ -135,11 +171,8 @@ func (s *Store) createIndexes(ctx context.Context) error {
 	ttl := index("expiry", bson.D{{Key: "expires_at", Value: 1}})
 	ttl.Options.SetExpireAfterSeconds(0)
 
-	for _, want := range []struct {
-		in      *driver.Collection
-		indexes []driver.IndexModel
-	}{
-		{s.uploads, []driver.IndexModel{
+	return []indexed{
+		{s.uploads, []namedIndex{
 			unique,
 			index("newest", bson.D{{Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}),
 			index("tenant_newest", bson.D{{Key: "tenant", Value: 1}, {Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}),
@@ -150,21 +183,16 @@ func (s *Store) createIndexes(ctx context.Context) error {
 			index("intents", bson.D{{Key: "id", Value: 1}, {Key: "created_at", Value: 1}, {Key: "_id", Value: 1}}),
 			index("intents_by_key", bson.D{{Key: "bucket", Value: 1}, {Key: "key", Value: 1}, {Key: "id", Value: 1}, {Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}),
 		}},
-		{s.batches, []driver.IndexModel{
+		{s.batches, []namedIndex{
 			index("oldest", bson.D{{Key: "time", Value: 1}, {Key: "writer", Value: 1}, {Key: "seq", Value: 1}}),
 			index("upload_oldest", bson.D{{Key: "events.upload_id", Value: 1}, {Key: "time", Value: 1}, {Key: "writer", Value: 1}, {Key: "seq", Value: 1}}),
 			index("tenant_oldest", bson.D{{Key: "events.tenant", Value: 1}, {Key: "time", Value: 1}, {Key: "writer", Value: 1}, {Key: "seq", Value: 1}}),
 		}},
-		{s.tokens, []driver.IndexModel{
+		{s.tokens, []namedIndex{
 			index("tenant_newest", bson.D{{Key: "tenant", Value: 1}, {Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}),
 		}},
-		{s.revocations, []driver.IndexModel{ttl}},
-	} {
-		if _, err := want.in.Indexes().CreateMany(ctx, want.indexes); err != nil {
-			return failed("create the indexes of "+want.in.Name(), err)
-		}
+		{s.revocations, []namedIndex{ttl}},
 	}
-	return nil
 }
 
 // Ping asks the primary.

@@ -39,11 +39,19 @@ type document struct {
 // fault is a problem at one key. Line is 0 where there is none to name.
 type fault struct {
 	line    int
-	key     string
+	key     string // "" for the whole
 	message string
+	cause   error // nil: the message says all
 }
 
-func (f *fault) Error() string { return f.message }
+func (f *fault) Error() string {
+	if f.key == "" {
+		return f.message
+	}
+	return f.key + ": " + f.message
+}
+
+func (f *fault) Unwrap() error { return f.cause }
 
 // parse reads text; root is the key under which it stands ("" for a whole file).
 func parse(text []byte, root string) (*document, error) {
@@ -71,7 +79,7 @@ func parse(text []byte, root string) (*document, error) {
 			d.lines[key] = n.Key.GetToken().Position.Line
 			// A section may be empty: its keys are then commented out. A key may not: null would pass as zero.
 			if n.Value.Type() == ast.NullType && strings.ContainsAny(key, ".[") && err == nil {
-				err = &fault{d.lines[key], key, "no value: give it one or remove the key"}
+				err = &fault{line: d.lines[key], key: key, message: "no value: give it one or remove the key"}
 			}
 		case *ast.SequenceNode:
 			for _, item := range n.Values {

@@ -86,6 +86,23 @@ func (d keyDir) keys() (*Keys, error) {
 	return &keys, nil
 }
 
+// check reads all keys that are there.
+func (d keyDir) check() error {
+	var keys Keys
+	for _, k := range []KeyKind{SigningKeys, MasterKeys} {
+		numbers, err := d.numbers(k)
+		if err != nil {
+			return err
+		}
+		for _, n := range numbers {
+			if err := d.read(&keys, k, n, false); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // read appends one key to keys.
 func (d keyDir) read(keys *Keys, k KeyKind, n int, active bool) error {
 	text, err := os.ReadFile(d.path(k, n))

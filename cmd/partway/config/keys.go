@@ -31,14 +31,14 @@ func (c *Config) Keys() (*Keys, error) {
 	for i, s := range c.Auth.SigningKeys {
 		text, err := os.ReadFile(s.File)
 		if err != nil {
-			return nil, fmt.Errorf("auth.signing_keys[%d].file: %w", i, err)
+			return nil, At(fmt.Sprintf("auth.signing_keys[%d].file", i), err)
 		}
 		key, err := auth.ParseSigningKey(s.KID, text)
 		if err == nil && s.Active && key.Private == nil {
 			err = errors.New("the active key must be a private one")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("auth.signing_keys[%d].file: %s: %w", i, s.File, err)
+			return nil, At(fmt.Sprintf("auth.signing_keys[%d].file", i), fmt.Errorf("%s: %w", s.File, err))
 		}
 		key.Active = s.Active
 		keys.Signing = append(keys.Signing, key)
@@ -46,9 +46,18 @@ func (c *Config) Keys() (*Keys, error) {
 	for i, m := range c.Auth.MasterKeys {
 		secret, err := base64.StdEncoding.DecodeString(m.Secret)
 		if err != nil {
-			return nil, fmt.Errorf("auth.master_keys[%d].secret: %w", i, err)
+			return nil, At(fmt.Sprintf("auth.master_keys[%d].secret", i), err)
 		}
 		keys.Master = append(keys.Master, auth.MasterKey{Version: m.Version, Secret: secret, Active: m.Active})
 	}
 	return &keys, nil
+}
+
+// CheckKeys is Keys for a look: it makes none. Keys that the data directory lacks are made when the gateway starts.
+func (c *Config) CheckKeys() error {
+	if c.KeysConfigured() {
+		_, err := c.Keys()
+		return err
+	}
+	return At("data_dir", c.keyDir().check())
 }

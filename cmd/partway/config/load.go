@@ -12,28 +12,45 @@ import (
 // checks the whole. Every problem is one line of the error: "FILE:LINE: KEY: what is wrong", or the name of the
 // variable in place of the file.
 func Load(file string, environ []string) (*Config, error) {
+	c, _, err := LoadWithPlaces(file, environ)
+	return c, err
+}
+
+// Locate puts the place in front of an error made by At, and of those that Keys, CheckKeys and CheckTLS return: all of their lines.
+type Locate func(error) error
+
+// LoadWithPlaces is Load for whoever goes on to try what the configuration names, and wants to say where a mistake stands.
+func LoadWithPlaces(file string, environ []string) (*Config, Locate, error) {
 	c := Default()
 	o := origin{file: file, lines: map[string]int{}, variables: map[string]string{}}
 	if file != "" {
 		if err := c.readFile(file, &o); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if err := c.readEnvironment(environ, &o); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c.fillBackends()
 	if c.DataDir == "" {
 		dir, err := defaultDataDir(environ)
 		if err != nil {
-			return nil, o.locate(&fault{key: "data_dir", message: err.Error()})
+			return nil, nil, o.locate(&fault{key: "data_dir", message: err.Error()})
 		}
 		c.DataDir = dir
 	}
 	if err := c.validate(&o); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return &c, nil
+	return &c, o.locateAll, nil
+}
+
+// At says which key an error is about.
+func At(key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &fault{key: key, message: err.Error(), cause: err}
 }
 
 func (c *Config) readFile(file string, o *origin) error {
@@ -100,11 +117,20 @@ func (o *origin) locate(err error) error {
 	if !errors.As(err, &f) {
 		return err
 	}
-	place := o.place(f)
-	if f.key == "" {
-		return fmt.Errorf("%s: %s", place, f.message)
+	return fmt.Errorf("%s: %w", o.place(f), f)
+}
+
+// locateAll locates each of errors that were joined.
+func (o *origin) locateAll(err error) error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return o.locate(err)
 	}
-	return fmt.Errorf("%s: %s: %s", place, f.key, f.message)
+	var all []error
+	for _, one := range joined.Unwrap() {
+		all = append(all, o.locateAll(one))
+	}
+	return errors.Join(all...)
 }
 
 func (o *origin) place(f *fault) string {

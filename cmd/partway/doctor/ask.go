@@ -58,9 +58,14 @@ func (x *examination) ask(ctx context.Context, c *storage.Call, body []byte) (*a
 
 // askAsPut sends a call with the identity that signs the attacker's uploads.
 func (x *examination) askAsPut(ctx context.Context, c *storage.Call) (*answer, error) {
+	return x.askAs(ctx, x.Backend.DoAsPut, c)
+}
+
+// askAs sends a call signed by another identity than the gateway's own.
+func (x *examination) askAs(ctx context.Context, do func(context.Context, storage.Grantee, *storage.Call, []byte) (*http.Response, error), c *storage.Call) (*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	resp, err := x.Backend.DoAsPut(ctx, x.own.attacker(), c, nil)
+	resp, err := do(ctx, x.own.attacker(), c, nil)
 	if err != nil {
 		return nil, err
 	}

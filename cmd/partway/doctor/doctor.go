@@ -1,11 +1,12 @@
-// Package doctor finds out whether a storage keeps what Partway promises on top of it, by trying.
+// Package doctor finds out whether the servers behind a gateway keep what Partway promises on top of them, by trying. Mongo and Redis examine the
+// stores (stores.go); the rest is about storage.
 //
 // One Storage is examined in this order, and what a step needs of those before it is checked there:
 //
 //   - reach.go: it answers; its clock agrees with ours.
 //   - bucket.go: the bucket is there, and the gateway's credentials may do what the gateway does.
 //   - payload.go: which forms of a body it takes, and whether it verifies them.
-//   - identity.go: what the identity that signs uploads can do beside uploading.
+//   - identity.go: what the identities that sign URLs can do beside what they are for.
 //   - pages.go: whether web pages of the given origins may send parts, and read what became of them.
 //   - attack.go: what the holder of a signed URL gets by adding to the request: another object's bytes, an ACL, metadata, tags.
 //
@@ -48,6 +49,7 @@ type Storage struct {
 
 	OwnPutIdentity bool // presign_put is configured
 	Role           bool // and assumes a role for each prefix
+	GetIdentity    bool // presign_get is configured
 
 	Origins []string // of pages that send parts by signed URLs
 	Fix     bool     // give a bucket without CORS rules the one that they need
@@ -91,6 +93,9 @@ func (s *Storage) bucket(ctx context.Context, bucket string, first bool, report 
 	}
 	x.pages(ctx)
 	x.putsOnly(ctx)
+	if x.GetIdentity {
+		x.getsOnly(ctx)
+	}
 	x.attacks(ctx)
 }
 

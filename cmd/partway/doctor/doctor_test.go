@@ -47,6 +47,7 @@ func examine(t *testing.T, endpoint string, change func(*Storage, *storage.Confi
 }
 
 const (
+	getsOnly   = "get identity only gets"
 	copyPart   = "unsigned x-amz-copy-source: UploadPart"
 	copyObject = "unsigned x-amz-copy-source: PutObject"
 	trailer    = "body: STREAMING-UNSIGNED-PAYLOAD-TRAILER"
@@ -60,6 +61,9 @@ var all = []string{
 
 // Each weakness is found, and nothing else is said of it.
 func TestWeaknesses(t *testing.T) {
+	get := func(s *Storage, c *storage.Config) {
+		s.GetIdentity, c.PresignGet = true, &storage.Credentials{AccessKeyID: "GET-ID", SecretAccessKey: "get-secret"}
+	}
 	for _, c := range []struct {
 		name   string
 		weak   weaknesses
@@ -99,6 +103,11 @@ func TestWeaknesses(t *testing.T) {
 		{name: "the put identity may delete versions", weak: weaknesses{versions: true, putMay: []string{"delete"}}, want: map[string]Status{"put identity only puts": Warn}},
 		{name: "the put identity's list breaks", weak: weaknesses{breaks: "as-put list"}, want: map[string]Status{"put identity only puts": Fail}},
 		{name: "no put identity", change: func(s *Storage, c *storage.Config) { s.OwnPutIdentity, c.PresignPut = false, nil }, want: map[string]Status{"put identity only puts": Warn}},
+		{name: "a get identity", change: get, want: map[string]Status{getsOnly: OK}},
+		{name: "the get identity may not get", weak: weaknesses{refuses: "as-get get"}, change: get, want: map[string]Status{getsOnly: Fail}},
+		{name: "the get identity may put", weak: weaknesses{getMay: []string{"put"}}, change: get, want: map[string]Status{getsOnly: Warn}},
+		{name: "the get identity may delete", weak: weaknesses{getMay: []string{"delete"}}, change: get, want: map[string]Status{getsOnly: Warn}},
+		{name: "the get identity's delete breaks", weak: weaknesses{breaks: "as-get delete"}, change: get, want: map[string]Status{getsOnly: Fail}},
 		{name: "a part is copied", weak: weaknesses{copiesParts: true}, want: map[string]Status{copyPart: Fail}},
 		{name: "an object is copied", weak: weaknesses{copies: true}, want: map[string]Status{copyObject: Fail}},
 		{name: "an ACL is set", weak: weaknesses{acl: true}, want: map[string]Status{"unsigned x-amz-acl": Fail}},

@@ -22,7 +22,7 @@ type weaknesses struct {
 	ahead                       time.Duration // its clock before ours
 	noDate, noBucket            bool
 	refuses, breaks             string // an operation that is answered 403, or 500; "as-put " before it: by the put identity alone
-	putMay                      []string
+	putMay, getMay              []string
 	copies, copiesParts         bool // an unsigned x-amz-copy-source is honoured
 	acl, queryACL, tagging      bool // taken unsigned, to effect
 	metadata, ignoresAdditions  bool // the latter: taken unsigned, to no effect
@@ -94,7 +94,8 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (f *fake) answer(h http.Header, r *http.Request, body []byte, op string) (status int, code string, out []byte) {
 	q := r.URL.Query()
 	asPut := strings.Contains(r.Header.Get("Authorization")+q.Get("X-Amz-Credential"), "PUT-ID/")
-	is := func(of string) bool { return of == op || asPut && of == "as-put "+op }
+	asGet := strings.Contains(r.Header.Get("Authorization")+q.Get("X-Amz-Credential"), "GET-ID/")
+	is := func(of string) bool { return of == op || asPut && of == "as-put "+op || asGet && of == "as-get "+op }
 	if op != "service" && op != "list" {
 		f.touched = append(f.touched, r.URL.Path)
 	}
@@ -107,7 +108,7 @@ func (f *fake) answer(h http.Header, r *http.Request, body []byte, op string) (s
 		return 200, "", nil
 	case f.noBucket:
 		return 404, "NoSuchBucket", nil
-	case asPut && q.Get("X-Amz-Signature") == "" && !slices.Contains(f.putMay, op):
+	case asPut && q.Get("X-Amz-Signature") == "" && !slices.Contains(f.putMay, op), asGet && op != "get" && !slices.Contains(f.getMay, op):
 		return 403, "AccessDenied", nil
 	}
 	path := r.URL.Path

@@ -119,3 +119,41 @@ func (x *examination) staysInPrefix(ctx context.Context) {
 		x.say(Fail, name, "an upload outside the tenant's prefix was taken", "this STS ignores session policies: leave out role_arn")
 	}
 }
+
+// getsOnly tries the identity that signs downloads, on the attacker's own object.
+func (x *examination) getsOnly(ctx context.Context) {
+	const name = "get identity only gets"
+	a, err := x.follow(ctx, x.own.call(http.MethodGet, "attacker/object"), nil, nil, nil)
+	if err := x.expect(a, err); err != nil {
+		x.say(Fail, name, "GetObject by a signed URL: "+err.Error(), "allow presign_get s3:GetObject")
+		return
+	}
+	if !bytes.Equal(a.body, body) {
+		x.say(Fail, name, "other bytes than were put", "")
+		return
+	}
+	var may []string
+	for _, c := range []struct {
+		can  string
+		call *storage.Call
+	}{
+		{"put", x.own.call(http.MethodPut, "attacker/got")},
+		{"delete", x.own.call(http.MethodDelete, "attacker/object")},
+	} {
+		switch a, err := x.askAs(ctx, x.Backend.DoAsGet, c.call); {
+		case err != nil:
+			x.say(Fail, name, err.Error(), "")
+			return
+		case a.ok():
+			may = append(may, c.can)
+		case !a.refused():
+			x.say(Fail, name, c.can+": neither done nor refused: "+a.String(), "try again when storage is well")
+			return
+		}
+	}
+	if len(may) > 0 {
+		x.say(Warn, name, "it may also "+strings.Join(may, ", "), "leave it s3:GetObject alone")
+		return
+	}
+	x.say(OK, name, "GetObject by signed URLs; put and delete are refused", "")
+}

@@ -1,0 +1,136 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"partway/tracking/mongo"
+	"partway/tracking/redis"
+)
+
+const checkAddress = "check its URL and the network between"
+
+// Mongo examines the database that records and audit trail go to. It leaves nothing there.
+func Mongo(ctx context.Context, c mongo.Config, report func(Check)) {
+	say := func(s Status, name, seen, do string) { report(Check{s, "mongodb", name, seen, do}) }
+	begun := time.Now()
+	found, err := mongo.Inspect(ctx, c)
+	if err != nil {
+		say(Fail, "reachable", err.Error(), checkAddress)
+		return
+	}
+	judgeMongo(found, begun, report)
+}
+
+// judgeMongo: asked is when the question about the time went out, which is the first.
+func judgeMongo(found *mongo.Inspection, asked time.Time, report func(Check)) {
+	say := func(s Status, name, seen, do string) { report(Check{s, "mongodb", name, seen, do}) }
+	say(OK, "reachable", "version "+found.Version, "")
+	if !found.Time.IsZero() {
+		report(storeClock("mongodb", found.Time, asked))
+	}
+	switch {
+	case found.Mongos:
+		say(OK, "replication", "a sharded cluster", "")
+	case found.ReplicaSet == "":
+		say(Warn, "replication", "a server of its own, no replica set: while it is away nothing can be begun or completed, and its disk is the only copy",
+			"run a replica set of three")
+	default:
+		say(OK, "replication", "replica set "+found.ReplicaSet, "")
+	}
+	switch {
+	case found.Schema > found.Newest:
+		say(Fail, "schema", fmt.Sprintf("of version %d; this program knows %d", found.Schema, found.Newest), "run the newer version, or restore the backup from before it ran")
+	case found.Schema == 0:
+		say(OK, "schema", "none: no gateway has used this database yet", "")
+	default:
+		say(OK, "schema", "of version "+strconv.FormatInt(found.Schema, 10), "")
+	}
+	switch {
+	case len(found.Missing) == 0:
+		say(OK, "indexes", "all are there", "")
+	case found.Schema == 0:
+		say(OK, "indexes", "made by the first gateway that starts", "")
+	default:
+		say(Warn, "indexes", "missing: "+strings.Join(found.Missing, ", "), "start a gateway, which makes them; its user needs the right to")
+	}
+	if found.Write != nil {
+		say(Fail, "majority writes", found.Write.Error(), "give the user readWrite on the database, and see that a majority of the members is up, with journals")
+		return
+	}
+	say(OK, "majority writes", "acknowledged, from the journal", "")
+}
+
+// Redis examines the cache of the sessions.
+func Redis(ctx context.Context, c redis.Config, report func(Check)) {
+	say := func(s Status, name, seen, do string) { report(Check{s, "redis", name, seen, do}) }
+	sessions, err := redis.Open(c)
+	if err != nil {
+		say(Fail, "reachable", err.Error(), checkAddress)
+		return
+	}
+	defer sessions.Close()
+	begun := time.Now()
+	found, err := sessions.Inspect(ctx)
+	if err != nil {
+		say(Fail, "reachable", err.Error(), checkAddress)
+		return
+	}
+	judgeRedis(found, begun, sessions.Probe(ctx), report)
+}
+
+// judgeRedis: tried is how a script went.
+func judgeRedis(found *redis.Inspection, asked time.Time, tried error, report func(Check)) {
+	say := func(s Status, name, seen, do string) { report(Check{s, "redis", name, seen, do}) }
+	say(OK, "reachable", "answers", "")
+	report(storeClock("redis", found.Time, asked))
+	report(redisVersion(found.Version))
+	if tried != nil {
+		do := "allow its user EVALSHA, EVAL and the commands of hashes and sorted sets on partway:*"
+		if found.Role != "master" {
+			do = "name the master: this one is a copy"
+		}
+		say(Fail, "scripts", tried.Error(), do)
+	} else {
+		say(OK, "scripts", "run, and may write", "")
+	}
+	switch {
+	case found.Cluster:
+		say(Fail, "cluster", "a Redis Cluster: redis.url names one of its servers, which has a part of the keys", "name a Redis that is no cluster")
+	case found.Policy == "":
+		say(Warn, "eviction", "it does not say", "see that maxmemory-policy is noeviction")
+	case found.Policy != "noeviction":
+		say(Warn, "eviction", found.Policy+": when memory is full, ledgers of open uploads go, and with them limits that are held while parts arrive (Complete still holds them)",
+			"set maxmemory-policy noeviction")
+	default:
+		say(OK, "eviction", "noeviction, maxmemory "+found.MaxMemory, "")
+	}
+	persistence := "none: its restart costs a moment and the ledgers of open uploads, no upload"
+	if found.AOF {
+		persistence = "append-only file; a cache needs none"
+	}
+	say(OK, "persistence", persistence, "")
+}
+
+// Scripts that write after they asked for the time need 5.0; the tests run on 7.0.
+const (
+	redisNeeded = 5
+	redisTested = 7
+)
+
+// redisVersion judges one; a version that is no number is let pass.
+func redisVersion(version string) Check {
+	c := Check{OK, "redis", "version", version, ""}
+	text, _, _ := strings.Cut(version, ".")
+	switch major, err := strconv.Atoi(text); {
+	case err != nil || major >= redisTested:
+	case major < redisNeeded:
+		c.Status, c.Do = Fail, "run 7.0 or newer"
+	default:
+		c.Status, c.Seen, c.Do = Warn, version+": older than those that Partway is tested on", "run 7.0 or newer"
+	}
+	return c
+}
