@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -61,6 +62,7 @@ const (
 	storeFails
 	storeFailsButPersists
 	storeIsUnknownMeanwhile // another gateway gave up on finding out
+	storeIsOpenMeanwhile    // another gateway was refused the same Complete, and has given the bytes back
 )
 
 func (s *faultyStore) SwapUpload(ctx context.Context, u *tracking.Upload) error {
@@ -83,6 +85,16 @@ func (s *faultyStore) SwapUpload(ctx context.Context, u *tracking.Upload) error 
 		}
 		other.State = tracking.StateUnknown
 		if err := s.Store.SwapUpload(ctx, other); err != nil {
+			return err
+		}
+	case storeIsOpenMeanwhile:
+		other, err := s.Upload(ctx, u.ID)
+		if err != nil {
+			return err
+		}
+		charge := chargeOf(other)
+		other.State, other.Completion, other.Bytes, other.Parts = tracking.StateOpen, nil, 0, 0
+		if err := errors.Join(s.Store.SwapUpload(ctx, other), s.Refund(ctx, *charge)); err != nil {
 			return err
 		}
 	}

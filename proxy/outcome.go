@@ -121,6 +121,7 @@ func remember(u *tracking.Upload, header http.Header, body []byte) error {
 // insist records a Complete that storage itself has acknowledged, and returns the record. Wherever another gateway moved it meanwhile, because it could
 // not find out, or was refused what had happened already, gives way, but for an end.
 func (g *Gateway) insist(ctx context.Context, won *tracking.Upload) (*tracking.Upload, error) {
+	charged, again := chargeOf(won), (*tracking.Charge)(nil)
 	for u := won; ; {
 		err := g.climb(ctx, u)
 		if err == nil {
@@ -142,6 +143,14 @@ func (g *Gateway) insist(ctx context.Context, won *tracking.Upload) (*tracking.U
 			return now, nil
 		}
 		won.Completion.Charge = chargeOf(now)
+		if won.Completion.Charge == nil && charged != nil { // who took the record back gave the bytes back, and they are an object now
+			if again == nil {
+				if again, err = g.chargeMade(ctx, charged, won); err != nil {
+					return nil, err
+				}
+			}
+			won.Completion.Charge = again
+		}
 		now.ResultCode, now.ETag, now.Bytes, now.Parts, now.Completion = "", won.ETag, won.Bytes, won.Parts, won.Completion
 		u = now
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"sync"
@@ -93,6 +94,16 @@ func (g *Gateway) charge(ctx context.Context, r *Request, upload string, bytes i
 	g.spent.put(c.Tenant, period, total.Bytes, now)
 	if len(total.Pending) > pendingLimit {
 		g.tidy(ctx, total)
+	}
+	return c, nil
+}
+
+// chargeMade enters once more what was charged and given back, whatever the limit: storage has made an object of u.
+func (g *Gateway) chargeMade(ctx context.Context, before *tracking.Charge, u *tracking.Upload) (*tracking.Charge, error) {
+	c := &tracking.Charge{Tenant: before.Tenant, Period: before.Period, ID: rand.Text()}
+	p := tracking.Pending{Upload: u.ID, Bytes: u.Bytes, At: g.Now().UTC().Truncate(time.Millisecond)}
+	if _, err := g.Store.Charge(ctx, *c, p, math.MaxInt64); err != nil {
+		return nil, fmt.Errorf("charging the tenant for what storage has made: %w", err)
 	}
 	return c, nil
 }

@@ -201,6 +201,7 @@ func TestARetriedCompleteIsChargedOnce(t *testing.T) {
 		"storage's answers were lost":          {storage: []fault{cutAfter}, first: 200},
 		"storage was away":                     {storage: []fault{cut, cut}, first: 503},
 		"unknown to another gateway meanwhile": {record: []storeFault{storeOK, storeIsUnknownMeanwhile}, first: 200},
+		"refused to another gateway meanwhile": {record: []storeFault{storeOK, storeIsOpenMeanwhile}, first: 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := limited(t, 5)
