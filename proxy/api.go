@@ -186,6 +186,12 @@ func (g *Gateway) readiness(ctx context.Context) (int, readiness) {
 	return g.ready.status, g.ready.body
 }
 
+// Ready reports whether everything that the gateway stands on answers.
+func (g *Gateway) Ready(ctx context.Context) bool {
+	status, _ := g.readiness(ctx)
+	return status == http.StatusOK
+}
+
 // probe asks every part at once; each has two seconds.
 func (g *Gateway) probe(ctx context.Context) (int, readiness) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)

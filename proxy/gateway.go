@@ -60,7 +60,7 @@ type Config struct {
 	XMLBytes     int           // largest XML or JSON body
 	HeaderBytes  int           // largest request head
 
-	Relay    relay.Config // of the listener; OnBytes is the gateway's
+	Relay    relay.Config // of the listener; OnBytes and OnRefused are the gateway's
 	Log      *slog.Logger
 	Registry *prometheus.Registry
 	Now      func() time.Time
@@ -124,7 +124,7 @@ func New(c Config) (*Gateway, error) {
 	}
 	g.base, g.cancel = context.WithCancelCause(context.Background())
 	g.metrics = newMetrics(c.Registry, g)
-	g.Relay.OnBytes = g.metrics.socketBytes
+	g.Relay.OnBytes, g.Relay.OnRefused = g.metrics.socketBytes, g.metrics.connectionRefused
 	g.app = g.newApp()
 	return g, nil
 }

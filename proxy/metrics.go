@@ -15,6 +15,7 @@ type metrics struct {
 	transferBytes *prometheus.CounterVec
 	clientIn      prometheus.Counter
 	clientOut     prometheus.Counter
+	refused       *prometheus.CounterVec
 	inflight      prometheus.Gauge
 	resumed       prometheus.Counter
 	up            *prometheus.GaugeVec
@@ -33,6 +34,9 @@ func newMetrics(reg *prometheus.Registry, g *Gateway) *metrics {
 			[]string{"operation", "road"}),
 		transferBytes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "partway_transfer_bytes_total",
 			Help: "Bytes of bodies that the gateway carried."}, []string{"road", "direction"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "partway_connections_refused_total",
+			Help: "Connections that were closed unanswered: too many from one address (address), not from a trusted proxy (sender), without a PROXY header (proxy-header)."},
+			[]string{"reason"}),
 		inflight: prometheus.NewGauge(prometheus.GaugeOpts{Name: "partway_inflight_parts", Help: "Bodies that are being relayed to storage now."}),
 		uploads: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "partway_uploads",
 			Help: "Upload records of each state that is not an end, as of this gateway's last sweep. Every gateway counts all of them."}, []string{"state"}),
@@ -44,7 +48,7 @@ func newMetrics(reg *prometheus.Registry, g *Gateway) *metrics {
 	client := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "partway_client_bytes_total",
 		Help: "Bytes on the sockets of clients, heads and framing included."}, []string{"direction"})
 	m.clientIn, m.clientOut = client.WithLabelValues("in"), client.WithLabelValues("out")
-	reg.MustRegister(m.requests, m.decisions, m.duration, m.transferBytes, m.inflight, m.resumed, m.up, m.uploads, m.sweptUploads, client,
+	reg.MustRegister(m.requests, m.decisions, m.duration, m.transferBytes, m.refused, m.inflight, m.resumed, m.up, m.uploads, m.sweptUploads, client,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "partway_audit_queue", Help: "Events that wait to be written."},
 			func() float64 { return float64(g.Writer.Queued()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "partway_audit_spooled_batches", Help: "Batches of events that wait in the local spool."},
@@ -75,6 +79,10 @@ func (m *metrics) carried(road, direction string, n int64) {
 func (m *metrics) socketBytes(in, out int64) {
 	m.clientIn.Add(float64(in))
 	m.clientOut.Add(float64(out))
+}
+
+func (m *metrics) connectionRefused(reason string) {
+	m.refused.WithLabelValues(reason).Inc()
 }
 
 func (m *metrics) swept(result string) {

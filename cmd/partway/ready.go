@@ -73,16 +73,21 @@ func writeReady(file string, r *readiness) error {
 	return nil
 }
 
-// awaitReady returns true once the gateway at endpoint says that it and everything behind it answers, false when ctx ends first.
-func awaitReady(ctx context.Context, endpoint string) bool {
+// awaitReady returns true once the gateway and everything behind it answers, false when ctx ends first.
+func (s *server) awaitReady(ctx context.Context) bool {
+	endpoint := endpointOf(s.config, s.listener.Addr().String())
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
 		// It asks itself, over the listener that it opened: there is no other party whose identity could matter, and
 		// its certificate names the host that clients use, not the address that it listens at.
 		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12},
 		DisableKeepAlives: true,
 	}}
+	ready := func() bool { return isReady(ctx, client, endpoint) }
+	if s.config.Server.ProxyProtocol { // the listener talks to proxies alone
+		ready = func() bool { return s.gateway.Ready(ctx) }
+	}
 	// Storage may be away for long: ask less and less often.
-	for pause := 20 * time.Millisecond; !isReady(ctx, client, endpoint); pause = min(2*pause, 2*time.Second) {
+	for pause := 20 * time.Millisecond; !ready(); pause = min(2*pause, 2*time.Second) {
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

@@ -64,7 +64,7 @@ func (s *server) run(ctx context.Context, whenReady func() error) error {
 		})
 	}
 	all.Go(func() error {
-		if !awaitReady(ctx, endpointOf(s.config, s.listener.Addr().String())) {
+		if !s.awaitReady(ctx) {
 			return nil // told to end before everything answered
 		}
 		return whenReady()

@@ -122,7 +122,10 @@ func (s *server) open(ctx context.Context) error {
 		XMLBytes:     c.Limits.XMLBytes,
 		HeaderBytes:  c.Limits.HeaderBytes,
 
-		Relay:    relay.Config{MinRate: c.Limits.MinRate, MaxPerIP: c.Limits.ConnectionsPerAddress, Exempt: proxies, TLS: tlsConfig},
+		Relay: relay.Config{
+			MinRate: c.Limits.MinRate, MaxPerIP: c.Limits.ConnectionsPerAddress, TLS: tlsConfig,
+			Proxies: proxies, ProxyProtocol: c.Server.ProxyProtocol,
+		},
 		Log:      s.log,
 		Registry: registry,
 		Now:      now,

@@ -123,6 +123,8 @@ func (g *gateway) handle(c *fasthttp.RequestCtx) {
 	switch {
 	case err != nil:
 		linger(http.StatusBadRequest)
+	case path == "/who":
+		fmt.Fprintf(c, "%s spliced %v", c.RemoteAddr(), c.Conn().(*Conn).plainTCP() != nil)
 	case !c.IsPut():
 		fmt.Fprintf(c, "%s %s %d", c.Method(), path, len(c.PostBody()))
 	case path == "/redirect":

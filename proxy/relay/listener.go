@@ -18,9 +18,13 @@ type Config struct {
 	IdleTimeout time.Duration       // between requests, between two bytes of a body, and to take 64 KiB of an answer [60s]
 	MinRate     int64               // bytes per second that a body must reach, measured over windows of IdleTimeout; 0: none
 	MaxPerIP    int                 // connections from one address; 0: no limit
-	Exempt      []netip.Prefix      // addresses that MaxPerIP is not for, such as those of proxies
+	Proxies     []netip.Prefix      // addresses that MaxPerIP is not for
 	TLS         *tls.Config         // nil: plain TCP
 	OnBytes     func(in, out int64) // socket bytes of a connection, told from time to time and at its close; may be nil
+
+	// ProxyProtocol: every connection comes from one of Proxies and begins, before TLS, with a PROXY header that names the client.
+	ProxyProtocol bool
+	OnRefused     func(reason string) // a connection was closed unanswered; may be nil
 }
 
 // Listener hands connections to fasthttp and takes them back after an Exchange.
@@ -84,8 +88,19 @@ func (l *Listener) acceptLoop() {
 
 func (l *Listener) admit(c net.Conn) {
 	s := newSocket(c, l)
-	if !l.add(s) {
-		_ = c.Close() // over the cap: an answer would cost more than the refusal saves
+	s.idle.Store(l.config.ProxyProtocol) // while it waits for its header
+	l.add(s)
+	if l.config.ProxyProtocol {
+		go l.introduce(s)
+		return
+	}
+	l.welcome(s)
+}
+
+// welcome lets a connection in, whose client is known.
+func (l *Listener) welcome(s *socket) {
+	if !l.count(s) {
+		l.refuse(s, RefusedAddress)
 		return
 	}
 	stream := net.Conn(s)
@@ -93,6 +108,14 @@ func (l *Listener) admit(c net.Conn) {
 		stream = tls.Server(s, l.config.TLS)
 	}
 	l.offer(newConn(s, stream, nil))
+}
+
+// refuse closes a connection: an answer would cost more than the refusal saves.
+func (l *Listener) refuse(s *socket, reason string) {
+	_ = s.Close()
+	if l.config.OnRefused != nil {
+		l.config.OnRefused(reason)
+	}
 }
 
 // offer hands a connection to fasthttp, or closes it if nobody accepts any more.
@@ -184,27 +207,39 @@ func (l *Listener) tellEmpty() {
 	}
 }
 
-func (l *Listener) add(s *socket) bool {
+func (l *Listener) add(s *socket) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.config.MaxPerIP > 0 && l.perIP[s.addr] >= l.config.MaxPerIP && !l.exempt(s.addr) {
+	l.sockets[s] = struct{}{}
+}
+
+// count adds a socket to those of its address, unless there are too many.
+func (l *Listener) count(s *socket) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, alive := l.sockets[s]; !alive { // Shutdown closed it
+		return true
+	}
+	if l.config.MaxPerIP > 0 && l.perIP[s.addr] >= l.config.MaxPerIP && !among(l.config.Proxies, s.addr) {
 		return false
 	}
 	l.perIP[s.addr]++
-	l.sockets[s] = struct{}{}
+	s.counted = true
 	return true
 }
 
-func (l *Listener) exempt(a netip.Addr) bool {
-	return slices.ContainsFunc(l.config.Exempt, func(p netip.Prefix) bool { return p.Contains(a) })
+func among(networks []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 func (l *Listener) remove(s *socket) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.sockets, s)
-	if l.perIP[s.addr]--; l.perIP[s.addr] == 0 {
-		delete(l.perIP, s.addr)
+	if s.counted {
+		if l.perIP[s.addr]--; l.perIP[s.addr] == 0 {
+			delete(l.perIP, s.addr)
+		}
 	}
 	l.tellEmpty()
 }

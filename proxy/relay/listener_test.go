@@ -187,7 +187,7 @@ func TestConnectionsOfOneAddressAreCapped(t *testing.T) {
 }
 
 func TestConnectionsOfProxiesAreNotCounted(t *testing.T) {
-	g := newGateway(t, StorageConfig{Address: "127.0.0.1:1"}, Config{MaxPerIP: 1, Exempt: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, nil)
+	g := newGateway(t, StorageConfig{Address: "127.0.0.1:1"}, Config{MaxPerIP: 1, Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, nil)
 	for range 3 {
 		c := g.dial()
 		c.send("GET /a HTTP/1.1\r\nHost: gw\r\n\r\n")

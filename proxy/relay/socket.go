@@ -15,7 +15,9 @@ type socket struct {
 	net.Conn
 	tcp      *net.TCPConn // nil if the listener is not TCP
 	listener *Listener
-	addr     netip.Addr
+	client   net.Addr    // whom a proxy speaks for; nil: whoever connected
+	addr     netip.Addr  // of the client
+	counted  bool        // among those of addr; of Listener.mu
 	idle     atomic.Bool // between requests
 	in, out  atomic.Int64
 	closing  sync.Once
@@ -24,10 +26,24 @@ type socket struct {
 func newSocket(c net.Conn, l *Listener) *socket {
 	s := &socket{Conn: c, listener: l}
 	s.tcp, _ = c.(*net.TCPConn)
-	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
-		s.addr = a.AddrPort().Addr().Unmap()
-	}
+	s.addr = addressOf(c.RemoteAddr())
 	return s
+}
+
+// addressOf is the zero Addr for what is not TCP.
+func addressOf(a net.Addr) netip.Addr {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap().WithZone("")
+	}
+	return netip.Addr{}
+}
+
+// RemoteAddr is the client's, be it by way of a proxy.
+func (s *socket) RemoteAddr() net.Addr {
+	if s.client != nil {
+		return s.client
+	}
+	return s.Conn.RemoteAddr()
 }
 
 func (s *socket) Read(p []byte) (int, error) {

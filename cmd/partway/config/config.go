@@ -37,6 +37,7 @@ type Server struct {
 	TLS            TLS      `yaml:"tls"`
 	Drain          Duration `yaml:"drain"`
 	TrustedProxies []string `yaml:"trusted_proxies"`
+	ProxyProtocol  bool     `yaml:"proxy_protocol"`
 }
 
 // TLS names a PEM certificate chain and its key; both empty means plain HTTP.

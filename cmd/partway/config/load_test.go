@@ -109,6 +109,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"no time to upload", works + "uploads: {max_age: 1s}\n", "partway.yaml:8: uploads.max_age: 1s is under 1m"},
 		{"tiny heads", works + "limits: {header_bytes: 10}\n", "partway.yaml:8: limits.header_bytes: 10 is under 8192"},
 		{"no network", works + "server:\n  trusted_proxies: [10.0.0.0/8, 10.0.0.1]\n", `partway.yaml:9: server.trusted_proxies[1]: address "10.0.0.1": want CIDR notation, such as 203.0.113.0/24 or 203.0.113.7/32`},
+		{"PROXY headers of anybody", works + "server: {proxy_protocol: true}\n", "partway.yaml:8: server.proxy_protocol: needs trusted_proxies: nobody else may say who the client is"},
 		{"all trusted", works + "server: {trusted_proxies: ['::/0']}\n", "partway.yaml:8: server.trusted_proxies[0]: ::/0 is everybody: any client could claim any address"},
 		{"negative rate", works + "limits: {requests_per_second: -1}\n", "partway.yaml:8: limits.requests_per_second: -1 is not within 0 to 1000000"},
 		{"huge rate", works + "limits: {requests_per_second: 1000001}\n", "partway.yaml:8: limits.requests_per_second: 1000001 is not within 0 to 1000000"},

@@ -75,6 +75,7 @@ func (c *Config) checkServer(k *check) {
 		k.require(err == nil, at, "%v", err)
 		k.require(err != nil || p.Bits() > 0, at, "%s is everybody: any client could claim any address", network)
 	}
+	k.require(!s.ProxyProtocol || len(s.TrustedProxies) > 0, "server.proxy_protocol", "needs trusted_proxies: nobody else may say who the client is")
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	k.oneOf("log.format", c.Log.Format, "text", "json")
 }
