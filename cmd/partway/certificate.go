@@ -19,8 +19,8 @@ import (
 // others, and need send no signal: one that is missed would be noticed when the old certificate ends.
 const certificateInterval = 2 * time.Second
 
-// certificate is the pair of server.tls, which may be renewed while it serves. A pair that is no good never takes the place of one that is.
-type certificate struct {
+// servedCertificate is the pair of server.tls, which may be renewed while it serves. A pair that is no good never takes the place of one that is.
+type servedCertificate struct {
 	files   config.TLS
 	log     *slog.Logger
 	now     func() time.Time
@@ -33,9 +33,9 @@ type certificate struct {
 	told    bool              // that these are no good
 }
 
-// newCertificate reads the files, which must be good.
-func newCertificate(files config.TLS, log *slog.Logger, registry *prometheus.Registry, now func() time.Time) (*certificate, error) {
-	c := &certificate{
+// newServedCertificate reads the files, which must be good.
+func newServedCertificate(files config.TLS, log *slog.Logger, registry *prometheus.Registry, now func() time.Time) (*servedCertificate, error) {
+	c := &servedCertificate{
 		files: files, log: log, now: now,
 		expiry: prometheus.NewGauge(prometheus.GaugeOpts{Name: "partway_tls_certificate_expiry_timestamp_seconds",
 			Help: "When the certificate that is served ends, in seconds since 1970."}),
@@ -58,7 +58,7 @@ func newCertificate(files config.TLS, log *slog.Logger, registry *prometheus.Reg
 }
 
 // config is that of a server. Nothing here speaks HTTP/2.
-func (c *certificate) config() *tls.Config {
+func (c *servedCertificate) config() *tls.Config {
 	return &tls.Config{
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil },
 		MinVersion:     tls.VersionTLS12,
@@ -67,7 +67,7 @@ func (c *certificate) config() *tls.Config {
 }
 
 // run looks at the files until ctx ends.
-func (c *certificate) run(ctx context.Context) {
+func (c *servedCertificate) run(ctx context.Context) {
 	tick := time.NewTicker(certificateInterval)
 	defer tick.Stop()
 	for {
@@ -82,7 +82,7 @@ func (c *certificate) run(ctx context.Context) {
 
 // look takes up what is new and good. What is not is told when a second look finds it unchanged: two files are not replaced at once, and in
 // between they are no pair.
-func (c *certificate) look() {
+func (c *servedCertificate) look() {
 	pair, sum, err := c.read()
 	if err == nil && sum == c.loaded {
 		c.bad, c.told = [sha256.Size]byte{}, false
@@ -105,14 +105,14 @@ func (c *certificate) look() {
 	}
 }
 
-func (c *certificate) take(pair *tls.Certificate, sum [sha256.Size]byte) {
+func (c *servedCertificate) take(pair *tls.Certificate, sum [sha256.Size]byte) {
 	c.current.Store(pair)
 	c.loaded, c.bad, c.told = sum, [sha256.Size]byte{}, false
 	c.expiry.Set(float64(pair.Leaf.NotAfter.Unix()))
 }
 
 // read returns the pair, and the sum of what both files hold or of why they cannot be read.
-func (c *certificate) read() (*tls.Certificate, [sha256.Size]byte, error) {
+func (c *servedCertificate) read() (*tls.Certificate, [sha256.Size]byte, error) {
 	chain, err := os.ReadFile(c.files.CertFile)
 	if err != nil {
 		return nil, sha256.Sum256([]byte(err.Error())), err

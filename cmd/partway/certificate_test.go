@@ -79,7 +79,7 @@ func TestARenewedCertificateIsTakenUpAndABadOneIsNot(t *testing.T) {
 	write(t, files.KeyFile, key1)
 	var said bytes.Buffer
 	registry := prometheus.NewRegistry()
-	c, err := newCertificate(files, slog.New(slog.NewTextHandler(&said, nil)), registry, time.Now)
+	c, err := newServedCertificate(files, slog.New(slog.NewTextHandler(&said, nil)), registry, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestOldProtocolsAreRefused(t *testing.T) {
 	chain, key := pemPair(t, 1, time.Now().Add(time.Hour))
 	write(t, files.CertFile, chain)
 	write(t, files.KeyFile, key)
-	c, err := newCertificate(files, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), time.Now)
+	c, err := newServedCertificate(files, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

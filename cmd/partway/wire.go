@@ -299,7 +299,7 @@ func (s *server) openTLS(registry *prometheus.Registry) (*tls.Config, error) {
 	if s.config.Server.TLS.CertFile == "" {
 		return nil, nil
 	}
-	c, err := newCertificate(s.config.Server.TLS, s.log, registry, time.Now)
+	c, err := newServedCertificate(s.config.Server.TLS, s.log, registry, time.Now)
 	if err != nil {
 		return nil, fmt.Errorf("server.tls: %w", err)
 	}
