@@ -13,7 +13,7 @@ export PATH := $(DEPS)/bin:$(PATH)
 # Tools built on the Go SDK refuse plain http endpoints while a CA bundle is configured; tests that want a CA name it themselves.
 unexport AWS_CA_BUNDLE
 
-.PHONY: build web deps test unit portable shims release-test e2e soak e2e-clients compatibility nightly lint bench fuzz mutate release image clean
+.PHONY: build web deps test unit portable shims release-test e2e soak e2e-clients compatibility nightly lint bench bench-compare fuzz mutate release image clean
 
 build: ## bin/partway, static
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/partway ./cmd/partway
@@ -74,8 +74,13 @@ lint: $(LINT) ## style and import rules
 $(LINT):
 	GOBIN=$(DEPS)/bin $(GO) install $(LINT_AT)
 
-bench: build deps ## figures into bench/results/; loopback only, bounded
+bench: build deps ## figures and plots into bench/results/; on loopback, some ten minutes; a quiet machine tells more
 	$(GO) run ./bench $(BENCH)
+
+bench-compare: build deps ## a run of its own, beside the last one that was committed: ratios, and what got worse than the spread
+	@mkdir -p $(DEPS)/bench && rm -f $(DEPS)/bench/*.json
+	$(GO) run ./bench -results $(DEPS)/bench $(BENCH)
+	$(GO) run ./bench compare "$$(git ls-files 'bench/results/*.json' | tail -n 1)" $(DEPS)/bench/*.json
 
 fuzz: ## every fuzz target for FUZZ; with KEEP=1 what it found stays, in testdata
 	@KEEP=$(KEEP) e2e/deps/fuzz.sh $(FUZZ)

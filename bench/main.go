@@ -1,50 +1,98 @@
-// Command bench measures what the gateway costs next to nginx and to no proxy at all, on loopback, in one run:
+// Command bench measures, on loopback and in one run, what the gateway costs next to what else could stand between a client and storage: nothing,
+// nginx, HAProxy with and without splice, net/http's ReverseProxy, and versitygw as a gateway in front of S3.
 //
-//   - relay: parts of 64 MiB, 4 at a time; throughput, and CPU seconds per GiB of the process between client and storage
-//   - memory: 8 parts of 1 GiB at once; the peak of the gateway's resident set
-//   - redirect: 307 answers per second on 64 keep-alive connections, CPU per answer, time to first byte
+//   - http, https: parts of 64 MiB, 4 at a time; throughput, and CPU seconds per GiB of the process between. https is TLS on both legs.
+//   - parts: parts of 8 MiB, as aws-cli cuts them; how long one takes
+//   - control: the calls of small uploads on 64 connections; calls per second, CPU, and how long each kind takes
+//   - redirect, sign: 307 answers and signed requests on keep-alive connections, with and without the audit trail
+//   - memory: 1,000 parts in flight at once, spliced and copied
+//   - idle: what a connection between two requests costs
+//   - open: what requests cost while 1 to 100,000 uploads are open
 //   - direct: `aws s3 cp` straight to storage, under `partway exec` and through the relay, against the demo's storage
 //
-// Storage is a sink that takes everything and keeps nothing (sink.go), the same for all, in a process of its own. Absolute
-// figures say more about the machine than about the gateway: compare within one table. Nothing here passes or fails.
+// Storage is a sink that takes everything and keeps nothing (sink.go), the same for all, in a process of its own. Every round takes every
+// subject once, so that what else the machine does meets them all. Absolute figures say more about the machine than about the gateway: compare
+// within one run. Results are series of one value a round (result.go), printed as tables (table.go) and held against the targets (targets.go).
+//
+// `bench compare FILE FILE` compares two runs by their ratios. Nothing here passes or fails.
 package main
 
 import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
-	"runtime"
+	"slices"
 	"strings"
-	"time"
 )
 
+// options of one run, and the places that its measurements share.
 type options struct {
-	partway, results string
-	gib, rounds      int
-	redirects        int
-	memoryGiB        int
-	directMiB        int
-	aws, only        string
+	partway, versitygw, aws string // binaries
+	results, only           string
+	rounds                  int
+	gib                     int // per relay measurement
+	requests                int // per measurement of small requests
+	inFlight, idle, open    int
+	directMiB               int
+
+	dir   string // temporary
+	files files
+	sink  *sink
 }
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "sink" {
-		check(serveSink())
-		return
+	if len(os.Args) > 1 {
+		if child, ok := children[os.Args[1]]; ok {
+			check(child(os.Args[2:]))
+			return
+		}
 	}
 	var o options
 	flag.StringVar(&o.partway, "partway", "bin/partway", "the `binary` to measure")
-	flag.StringVar(&o.results, "results", "bench/results", "`directory` for the table")
-	flag.IntVar(&o.gib, "gib", 1, "GiB per relay measurement")
-	flag.IntVar(&o.rounds, "rounds", 3, "relay measurements of each kind; the table has their medians")
-	flag.IntVar(&o.redirects, "redirects", 30_000, "redirects to ask for")
-	flag.IntVar(&o.memoryGiB, "memory-gib", 8, "parts of 1 GiB sent at once for the memory measurement")
-	flag.IntVar(&o.directMiB, "direct-mib", 256, "MiB that aws s3 cp copies")
+	flag.StringVar(&o.versitygw, "versitygw", ".deps/bin/versitygw", "the rival's `binary`")
 	flag.StringVar(&o.aws, "aws", ".deps/venv/bin/aws", "aws-cli `binary`")
-	flag.StringVar(&o.only, "only", "", "measure relay, memory, redirect or direct alone [all]")
+	flag.StringVar(&o.results, "results", "bench/results", "`directory` for what comes out")
+	flag.StringVar(&o.only, "only", "", "measure these alone, of "+strings.Join(names(), ", ")+" [all]")
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds of each measurement; tables have their medians")
+	flag.IntVar(&o.gib, "gib", 1, "GiB per relay measurement")
+	flag.IntVar(&o.requests, "requests", 20_000, "requests per measurement of small ones")
+	flag.IntVar(&o.inFlight, "in-flight", 1000, "parts at once in the memory measurement")
+	flag.IntVar(&o.idle, "idle", 4000, "connections that idle at once")
+	flag.IntVar(&o.open, "open", 100_000, "uploads open at most")
+	flag.IntVar(&o.directMiB, "direct-mib", 256, "MiB that aws s3 cp copies")
 	flag.Parse()
-	check(run(o))
+	check(run(&o))
+}
+
+// children are what this binary runs of itself as servers of their own, and compare.
+var children = map[string]func(args []string) error{
+	"sink":    serveSink,
+	"reverse": serveReverse,
+	"bare":    serveBare,
+	"compare": compareFiles,
+}
+
+// measurements in the order in which they run.
+var measurements = []struct {
+	name string
+	run  func(*options, *result) error
+}{
+	{"http", relayHTTP},
+	{"https", relayHTTPS},
+	{"control", control},
+	{"redirect", redirects},
+	{"sign", signs},
+	{"memory", partsInFlight},
+	{"idle", idle},
+	{"open", openUploads},
+	{"direct", direct},
+}
+
+func names() (out []string) {
+	for _, m := range measurements {
+		out = append(out, m.name)
+	}
+	return out
 }
 
 func check(err error) {
@@ -54,78 +102,36 @@ func check(err error) {
 	}
 }
 
-func run(o options) error {
-	dir, err := os.MkdirTemp("", "partway-bench-")
-	if err != nil {
+func run(o *options) (err error) {
+	var only []string
+	if o.only != "" {
+		only = strings.Split(o.only, ",")
+	}
+	for _, name := range only {
+		if !slices.Contains(names(), name) {
+			return fmt.Errorf("-only %s: not one of %s", name, strings.Join(names(), ", "))
+		}
+	}
+	if o.dir, err = os.MkdirTemp("", "partway-bench-"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	zeros, err := zeroFile(dir, 1<<30)
-	if err != nil {
+	defer os.RemoveAll(o.dir)
+	if o.files, err = makeFiles(o.dir); err != nil {
 		return err
 	}
-	sink, err := startSink(dir)
-	if err != nil {
+	if o.sink, err = startSink(o); err != nil {
 		return err
 	}
-	defer sink.stop()
-
-	var b strings.Builder
-	fmt.Fprintf(&b, "# %s\n\n%s, %s, %d CPUs, Linux %s, loopback, storage a discarding sink.\n",
-		time.Now().UTC().Format("2006-01-02 15:04 UTC"), runtime.Version(), cpuModel(), runtime.NumCPU(), kernel())
-	for _, m := range []struct {
-		name    string
-		measure func() error
-	}{
-		{"relay", func() error { return relay(&b, o, dir, sink.addr, zeros) }},
-		{"memory", func() error { return memory(&b, o, dir, sink.addr, zeros) }},
-		{"redirect", func() error { return redirect(&b, o, dir, sink.addr) }},
-		{"direct", func() error { return direct(&b, o, dir, zeros) }},
-	} {
-		if o.only != "" && o.only != m.name {
+	defer o.sink.stop()
+	res := newResult(o)
+	for _, m := range measurements {
+		if only != nil && !slices.Contains(only, m.name) {
 			continue
 		}
-		if err := m.measure(); err != nil {
-			return err
+		fmt.Fprintln(os.Stderr, "bench:", m.name)
+		if err := m.run(o, res); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
 		}
 	}
-	if err := os.MkdirAll(o.results, 0o755); err != nil {
-		return err
-	}
-	name := filepath.Join(o.results, time.Now().UTC().Format("2006-01-02T1504")+".md")
-	if err := os.WriteFile(name, []byte(b.String()), 0o644); err != nil {
-		return err
-	}
-	fmt.Printf("%s\nwritten to %s\n", b.String(), name)
-	return nil
-}
-
-// zeroFile is a sparse file that clients send from by sendfile, so that they cost little beside what is measured.
-func zeroFile(dir string, size int64) (string, error) {
-	path := filepath.Join(dir, "zeros")
-	f, err := os.Create(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	return path, f.Truncate(size)
-}
-
-func cpuModel() string {
-	b, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return err.Error()
-	}
-	_, after, _ := strings.Cut(string(b), "model name\t: ")
-	model, _, _ := strings.Cut(after, "\n")
-	return model
-}
-
-func kernel() string {
-	b, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		return err.Error()
-	}
-	version, _, _ := strings.Cut(strings.TrimSpace(string(b)), "-")
-	return version
+	return res.write(o.results)
 }

@@ -19,6 +19,7 @@ PATH=$PATH:/usr/sbin # where Debian keeps nginx, outside a plain user's PATH
 debian=(
   redis-server:redis-server
   nginx-light:nginx
+  haproxy:haproxy
   curl:curl
   gcc:gcc libc6-dev:gcc # the race detector links with cgo
   python3:python3
