@@ -91,10 +91,8 @@ mutate: deps ## every patch in mutations/ must turn its test red
 release: web ## dist/release: archives for every platform, with SBOM, licences and SHA256SUMS; docs/release.md
 	cd release && $(GO) run . -out ../dist/release
 
-image: web ## dist/: what the Dockerfile needs, the released binary for ARCH (amd64 or arm64) among it
-	mkdir -p dist/data
-	cd release && $(GO) run . -binary ../dist/partway linux/$(ARCH)
-	cp /etc/ssl/certs/ca-certificates.crt dist/ca-certificates.crt
+image: web ## dist/partway.oci.tar: the image for ARCH (amd64 or arm64), by buildah, without a daemon
+	deploy/image.sh dist/partway.oci.tar $(ARCH)
 
 clean:
 	rm -rf bin dist

@@ -21,9 +21,9 @@ var targets = []string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm
 func main() {
 	root := flag.String("root", "..", "the clone to release")
 	out := flag.String("out", "", "directory for the archives; what it holds of an earlier release is replaced")
-	binary := flag.String("binary", "", "in place of archives, the bare binary of one target as this file")
+	stage := flag.String("stage", "", "in place of archives, what an image of one target holds, into this directory")
 	flag.Usage = func() {
-		fmt.Fprintf(flag.CommandLine.Output(), "usage: release -out DIR [TARGET...] | -binary FILE TARGET\ntargets: %s [all of them]\n", strings.Join(targets, " "))
+		fmt.Fprintf(flag.CommandLine.Output(), "usage: release -out DIR [TARGET...] | -stage DIR TARGET\ntargets: %s [all of them]\n", strings.Join(targets, " "))
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -31,13 +31,13 @@ func main() {
 	if len(wanted) == 0 {
 		wanted = targets
 	}
-	if err := run(*root, *out, *binary, wanted); err != nil {
+	if err := run(*root, *out, *stage, wanted); err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
 		os.Exit(1)
 	}
 }
 
-func run(root, out, binary string, wanted []string) error {
+func run(root, out, stage string, wanted []string) error {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return err
@@ -51,16 +51,10 @@ func run(root, out, binary string, wanted []string) error {
 		all = append(all, t)
 	}
 	switch {
-	case binary != "" && out == "" && len(all) == 1:
-		// Checked as archives are: an image is a release too.
-		b, err := build(root, all[0], binary)
-		if err != nil {
-			return err
-		}
-		_, err = parts(root, b)
-		return err
-	case out != "" && binary == "":
+	case stage != "" && out == "" && len(all) == 1:
+		return stageImage(root, stage, all[0])
+	case out != "" && stage == "":
 		return publish(root, out, all)
 	}
-	return errors.New("give -out DIR, or -binary FILE and one target")
+	return errors.New("give -out DIR, or -stage DIR and one target")
 }

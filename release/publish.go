@@ -10,6 +10,11 @@ import (
 	"strings"
 )
 
+const (
+	bomName     = "partway.cdx.json"
+	noticesName = "THIRD-PARTY-LICENCES.txt"
+)
+
 // publish fills out with an archive and a bill of materials for each target, and SHA256SUMS.
 func publish(root, out string, all []target) error {
 	work, err := os.MkdirTemp("", "partway-release-")
@@ -65,6 +70,27 @@ func publish(root, out string, all []target) error {
 	return os.WriteFile(filepath.Join(out, "SHA256SUMS"), sums.Bytes(), 0o644)
 }
 
+// stageImage puts what the Dockerfile copies into dir: the binary, checked as those in archives are, and what must come along with it. What runs
+// the image may be built outside of a clone, so the binary need not say which commit it is of.
+func stageImage(root, dir string, t target) error {
+	b, err := build(root, t, filepath.Join(dir, "partway"))
+	if err != nil {
+		return err
+	}
+	files, _, err := contents(root, b, nil)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if f.name == "LICENSE" || f.name == noticesName || f.name == bomName {
+			if err := os.WriteFile(filepath.Join(dir, f.name), f.data, f.mode); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // contents of a target's archive, and its bill of materials.
 func contents(root string, b *built, completions []file) (files []file, bom []byte, err error) {
 	all, err := parts(root, b)
@@ -96,7 +122,7 @@ func contents(root string, b *built, completions []file) (files []file, bom []by
 		}
 		files = append(files, file{name, 0o644, text})
 	}
-	files = append(files, file{"partway.cdx.json", 0o644, bom}, file{"THIRD-PARTY-LICENCES.txt", 0o644, notices(all)})
+	files = append(files, file{bomName, 0o644, bom}, file{noticesName, 0o644, notices(all)})
 	return append(files, completions...), bom, nil
 }
 

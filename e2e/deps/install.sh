@@ -24,6 +24,7 @@ debian=(
   gcc:gcc libc6-dev:gcc # the race detector links with cgo
   python3:python3
   nodejs:node npm:npm
+  buildah:buildah # the image, built without a daemon
   default-jdk-headless:javac maven:mvn # a MongoDB-compatible server
 )
 missing=()
