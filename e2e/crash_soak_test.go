@@ -23,6 +23,10 @@ var writes = []struct {
 	{"storage.AbortMultipartUpload", 1}, {"storage.PutObject", 2},
 }
 
+// crashesOfAStack is how many a gateway's stores live through before they are looked at as a whole and the next ones are begun with. MongoDB's
+// stand-in reads the longer the more it holds.
+const crashesOfAStack = 50
+
 // Killed hundreds of times at steps drawn at random, also while it takes up what a crash before left, and with calls that fail on the way.
 func TestSoakCrashes(t *testing.T) {
 	seed := uint64(setting(t, "PARTWAY_SOAK_SEED", int(rand.Int64())))
@@ -33,30 +37,35 @@ func TestSoakCrashes(t *testing.T) {
 		return harness.Failpoint{Step: w.step, Nth: 1 + draw.IntN(w.times), Fault: faults[draw.IntN(len(faults))]}
 	}
 	want := setting(t, "PARTWAY_SOAK_CRASHES", 500)
-	stacks := []*harness.Stack{crashing(t, ""), crashing(t, harness.SecantusDB)}
 	crashes, rounds := 0, 0
 	at := map[string]int{}
-	for ; crashes < want; rounds++ {
-		first := []harness.Failpoint{point("crash-before", "crash-after")}
-		if draw.IntN(2) == 0 {
-			first = append(first, point("fail", "lost"))
-		}
-		sequence := [][]harness.Failpoint{first}
-		for draw.IntN(3) == 0 {
-			sequence = append(sequence, []harness.Failpoint{point("crash-before", "crash-after"), point("fail", "lost")})
-		}
-		s := stacks[rounds%len(stacks)]
-		n, reached := outlive(t, s, sequence...)
-		if crashes/50 != (crashes+n)/50 {
-			t.Logf("%d crashes so far, in %d rounds", crashes+n, rounds+1)
-		}
-		if crashes += n; n > 0 && reached {
-			at[fmt.Sprintf("%s %s", first[0].Fault, first[0].Step)]++
-		}
+	for until := 0; crashes < want && !t.Failed(); {
+		until = min(until+crashesOfAStack, want)
+		t.Run(fmt.Sprintf("to %d", until), func(t *testing.T) {
+			stacks := []*harness.Stack{crashing(t, ""), crashing(t, harness.SecantusDB)}
+			for ; crashes < until; rounds++ {
+				first := []harness.Failpoint{point("crash-before", "crash-after")}
+				if draw.IntN(2) == 0 {
+					first = append(first, point("fail", "lost"))
+				}
+				sequence := [][]harness.Failpoint{first}
+				for draw.IntN(3) == 0 {
+					sequence = append(sequence, []harness.Failpoint{point("crash-before", "crash-after"), point("fail", "lost")})
+				}
+				n, reached := outlive(t, stacks[rounds%len(stacks)], sequence...)
+				if crashes += n; n > 0 && reached {
+					at[fmt.Sprintf("%s %s", first[0].Fault, first[0].Step)]++
+				}
+			}
+			for _, s := range stacks {
+				noGaps(t, s)
+				sweptClean(t, s)
+			}
+			t.Logf("%d crashes so far, in %d rounds", crashes, rounds)
+		})
 	}
-	for _, s := range stacks {
-		noGaps(t, s)
-		sweptClean(t, s)
+	if t.Failed() {
+		return
 	}
 	t.Logf("%d crashes in %d rounds, without a violation", crashes, rounds)
 	for name, n := range at {
