@@ -243,11 +243,26 @@ func (g *Gateway) apiUploads(ctx context.Context, r *Request, _ string) (*Respon
 	for _, s := range strings.FieldsFunc(r.Query.Get("state"), func(c rune) bool { return c == ',' }) {
 		q.States = append(q.States, tracking.State(s))
 	}
-	items, next, err := g.Store.ListUploads(ctx, q)
+	only, err := flagOf(r, "stalled")
 	if err != nil {
 		return nil, err
 	}
-	if r.Query.Get("progress") == "true" {
+	progress, err := flagOf(r, "progress")
+	if err != nil {
+		return nil, err
+	}
+	if only == nil && (progress == nil || !*progress) {
+		items, next, err := g.Store.ListUploads(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		return jsonReply(http.StatusOK, page{orEmpty(items), next}), nil
+	}
+	items, next, err := g.standings(ctx, q, only)
+	if err != nil {
+		return nil, err
+	}
+	if progress != nil && *progress {
 		return jsonReply(http.StatusOK, page{g.withProgress(ctx, items), next}), nil
 	}
 	return jsonReply(http.StatusOK, page{orEmpty(items), next}), nil
@@ -262,10 +277,15 @@ func (g *Gateway) apiUpload(ctx context.Context, r *Request, id string) (*Respon
 	if !r.Identity.Operator && u.Tenant != r.Identity.Tenant {
 		return nil, errNoSuchUpload // another tenant's is answered like one that never was
 	}
+	stalled, err := g.stalled(ctx, u)
+	if err != nil {
+		return nil, err
+	}
 	out := struct {
 		*tracking.Upload
-		Ledger []tracking.Part `json:"ledger"`
-	}{Upload: u, Ledger: []tracking.Part{}}
+		Stalled bool            `json:"stalled"`
+		Ledger  []tracking.Part `json:"ledger"`
+	}{Upload: u, Stalled: stalled, Ledger: []tracking.Part{}}
 	if s, err := g.Sessions.Session(ctx, id); err == nil && s.Parts != nil {
 		out.Ledger = s.Parts
 	}
@@ -322,6 +342,19 @@ func limitOf(r *Request) (int, error) {
 		return 0, errInvalidArgument.saying("limit must be a number from 1 to 1000.")
 	}
 	return n, nil
+}
+
+// flagOf is nil where the query does not say.
+func flagOf(r *Request, name string) (*bool, error) {
+	switch r.Query.Get(name) {
+	case "":
+		return nil, nil
+	case "true":
+		return new(true), nil
+	case "false":
+		return new(false), nil
+	}
+	return nil, errInvalidArgument.saying(name + " must be true or false.")
 }
 
 func timeOf(r *Request, name string) (time.Time, error) {

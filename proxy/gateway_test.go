@@ -145,7 +145,7 @@ func newBenchLogging(t *testing.T, s3 *fakeS3, foreign *auth.Foreign, log *slog.
 		t.Fatal(err)
 	}
 	b.store, s3.now = &faultyStore{Store: store}, b.now
-	b.writer, err = tracking.NewWriter(tracking.WriterConfig{Trail: b.store, ChainKey: benchChainKeys[0], Gateway: "test", Log: log, Now: time.Now})
+	b.writer, err = tracking.NewWriter(tracking.WriterConfig{Trail: b.store, ChainKey: benchChainKeys[0], Gateway: "test", Log: log, Now: b.now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 var update = flag.Bool("update", false, "write what is compared with")
 
 // openAPIVersion counts up with what a program would notice: a field or call that is new, the second number; one that is gone or other, the first.
-const openAPIVersion = "1.1.0"
+const openAPIVersion = "1.2.0"
 
 // described says of every row of the API what its code does not: what it is for, what it takes and gives.
 var described = map[string]struct {
@@ -26,7 +26,7 @@ var described = map[string]struct {
 	takes, gives any
 }{
 	"GET whoami":               {summary: "Who the token says you are", gives: identity{}},
-	"GET uploads":              {summary: "Upload records, newest first", query: []string{"tenant", "state", "bucket", "prefix", "limit", "cursor", "progress"}, gives: pageOf[uploadWithProgress]{}},
+	"GET uploads":              {summary: "Upload records, newest first", query: []string{"tenant", "state", "bucket", "prefix", "limit", "cursor", "progress", "stalled"}, gives: pageOf[uploadWithProgress]{}},
 	"GET uploads/{id}":         {summary: "One upload record and its ledger", gives: uploadAnswer{}},
 	"POST uploads/{id}/abort":  {summary: "Abort an upload", gives: tracking.Upload{}},
 	"GET events":               {summary: "The audit trail, oldest first", query: []string{"upload_id", "tenant", "since", "until", "limit", "cursor"}, gives: pageOf[tracking.Event]{}},
@@ -74,7 +74,8 @@ type (
 	}
 	uploadAnswer struct {
 		*tracking.Upload
-		Ledger []tracking.Part `json:"ledger"`
+		Stalled bool            `json:"stalled"`
+		Ledger  []tracking.Part `json:"ledger"`
 	}
 	signAnswer struct {
 		Requests []struct {

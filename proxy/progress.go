@@ -17,15 +17,15 @@ type progress struct {
 }
 
 type uploadWithProgress struct {
-	tracking.Upload
-	Progress *progress `json:"progress,omitempty"` // nil: it has ended, or the ledger is away
+	uploadStanding
+	Progress *progress `json:"progress,omitempty"` // nil: it has ended, the ledger is away, or nobody asked for it
 }
 
 // withProgress adds what the ledger knows of uploads that are under way.
-func (g *Gateway) withProgress(ctx context.Context, items []tracking.Upload) []uploadWithProgress {
+func (g *Gateway) withProgress(ctx context.Context, items []uploadStanding) []uploadWithProgress {
 	out := make([]uploadWithProgress, len(items))
 	for i, u := range items {
-		out[i].Upload = u
+		out[i].uploadStanding = u
 		if u.State.Terminal() {
 			continue
 		}

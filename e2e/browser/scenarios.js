@@ -67,6 +67,54 @@ export async function pauseAndResume(args) {
   return { before: at, end: await numbers(page, args.names[0]) };
 }
 
+/** Drops files and folders as the desktop does: the browser opens them itself and hands the page its own items and handles. */
+async function drop(page, files) {
+  const box = await page.locator(".drop").boundingBox();
+  const session = await page.context().newCDPSession(page);
+  const at = { x: box.x + box.width / 2, y: box.y + 10, data: { items: [], files, dragOperationsMask: 1 } };
+  for (const type of ["dragEnter", "dragOver", "drop"]) await session.send("Input.dispatchDragEvent", { type, ...at });
+  await session.detach();
+}
+
+/** Drops, one after the other. */
+export async function droppedFolder(args) {
+  const page = await open(args);
+  await page.getByText("Drop files or folders here").waitFor();
+  for (const one of args.drops) await drop(page, one);
+  for (const name of args.names) await page.locator(`.file[data-state="done"]:has(.name:text-is("${name}"))`).waitFor();
+  return { names: await page.locator(".file .name").allInnerTexts(), alerts: await page.getByRole("alert").allInnerTexts() };
+}
+
+/** A dropped file is opened again by its handle: nobody is asked to choose it. */
+export async function droppedAndReloaded(args) {
+  const name = args.names[0];
+  const page = await open(args);
+  await page.getByText("Drop files or folders here").waitFor();
+  await drop(page, args.files);
+  await partlyLanded(page, name);
+  const before = await numbers(page, name);
+  page.once("dialog", (d) => d.accept());
+  await page.reload();
+  await tell(args, "release");
+  await signIn(page, args.token);
+  await inState(page, name, "paused");
+  let asked = false;
+  page.on("filechooser", () => (asked = true));
+  await row(page, name).getByRole("button", { name: /^Continue/ }).click();
+  await receipt(page, name);
+  return { asked, before, end: await numbers(page, name) };
+}
+
+/** More files than anybody wants rows of; none is sent. */
+export async function manyFiles(args) {
+  const page = await open(args);
+  await page.getByText("Drop files or folders here").waitFor();
+  await args.context.setOffline(true);
+  await drop(page, args.drop);
+  await page.getByText(/^and .* more/).waitFor();
+  return { rows: await page.locator(".file").count(), more: await page.getByText(/^and .* more/).innerText(), summary: await page.locator(".summary strong").innerText() };
+}
+
 /** The URL of the first part runs out before it is used. */
 export async function expired(args) {
   const page = await open(args);
@@ -277,6 +325,35 @@ export async function accessible(args) {
   await page.getByRole("button", { name: "Issue a token" }).click();
   await look(page, "console-tokens");
   return out;
+}
+
+/** The console where there is more than one page of everything. */
+export async function manyUploads(args) {
+  const page = await open(args, "/_partway/console");
+  const links = page.locator("tbody th a");
+  const result = { pages: [], elements: 0 };
+  for (;;) {
+    await page.locator('table[aria-busy="false"]').waitFor();
+    result.pages.push(await links.allInnerTexts());
+    result.elements = Math.max(result.elements, await page.locator("*").count());
+    const older = page.getByRole("button", { name: "Older" });
+    if (await older.isDisabled()) break;
+    await older.focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("link", { name: result.pages.at(-1)[0], exact: true }).waitFor({ state: "detached" });
+  }
+  await page.getByLabel("Keys that begin with").fill(args.prefix + args.first);
+  await page.getByRole("link", { name: args.first }).click();
+  await page.getByRole("cell", { name: "CreateMultipartUpload" }).waitFor();
+  result.events = [await page.locator("tbody tr").count()];
+  for (const later = page.getByRole("button", { name: "Later" }); await later.isEnabled(); ) {
+    const parts = () => page.locator("tbody tr td:nth-child(3)").allInnerTexts();
+    const before = (await parts()).at(-1);
+    await later.click();
+    await page.locator("tbody tr").first().getByText(String(Number(before) + 1), { exact: true }).waitFor();
+    result.events.push(await page.locator("tbody tr").count());
+  }
+  return result;
 }
 
 /** A tenant finds its upload in the console and ends another; an operator issues a token, which works, and revokes it. */

@@ -30,8 +30,6 @@ export function Detail({ id, who }: { id: string; who: Identity }): ReactNode {
       setFailed(error);
     }
   };
-  const until = u.ledger.map((p) => p.until ?? "").sort().at(-1);
-  const mine = standing({ ...u, progress: until ? { parts_landed: 0, bytes_landed: 0, parts_granted: 0, bytes_granted: 0, granted_until: until } : undefined });
   return (
     <section aria-labelledby="upload">
       <Back />
@@ -39,7 +37,7 @@ export function Detail({ id, who }: { id: string; who: Identity }): ReactNode {
         <h1 id="upload">
           <Key bucket={u.bucket} path={u.key} />
         </h1>
-        <Pill standing={mine} />
+        <Pill standing={standing(u)} />
         {open && (
           <button className="danger" onClick={() => void abort()}>
             End upload
@@ -144,22 +142,12 @@ function Strip({ upload: u }: { upload: Whole }): ReactNode {
   );
 }
 
+const eventsShown = 200;
+
 function Timeline({ id, begun, operator }: { id: string; begun: string; operator: boolean }): ReactNode {
-  const [limit, setLimit] = useState(200);
-  const polled = usePoll(
-    async (signal) => {
-      const all: Event[] = [];
-      let cursor = "";
-      do {
-        const page = await call<Page<Event>>("GET", "events", { query: { upload_id: id, limit: Math.min(1000, limit - all.length), cursor }, signal });
-        all.push(...page.items);
-        cursor = page.next_cursor;
-      } while (cursor && all.length < limit);
-      return { all, more: cursor !== "" };
-    },
-    id + limit,
-    5000,
-  );
+  const [cursors, setCursors] = useState<string[]>([""]); // of the pages up to this one
+  const cursor = cursors[cursors.length - 1]!;
+  const polled = usePoll((signal) => call<Page<Event>>("GET", "events", { query: { upload_id: id, limit: eventsShown, cursor }, signal }), id + " " + cursor, 5000);
   const start = new Date(begun).getTime();
   return (
     <section aria-labelledby="events">
@@ -183,7 +171,7 @@ function Timeline({ id, begun, operator }: { id: string; begun: string; operator
             </tr>
           </thead>
           <tbody>
-            {polled.data?.all.map((e) => (
+            {polled.data?.items.map((e) => (
               <tr key={e.id}>
                 <td title={time(e.time)}>{duration((new Date(e.time).getTime() - start) / 1000)}</td>
                 <td>{e.operation}</td>
@@ -203,9 +191,14 @@ function Timeline({ id, begun, operator }: { id: string; begun: string; operator
           </tbody>
         </table>
       </div>
-      {polled.data?.more && (
+      {(cursors.length > 1 || polled.data?.next_cursor) && (
         <div className="pages">
-          <button onClick={() => setLimit((l) => l * 5)}>Show more</button>
+          <button disabled={cursors.length === 1} onClick={() => setCursors((c) => c.slice(0, -1))}>
+            Earlier
+          </button>
+          <button disabled={!polled.data?.next_cursor} onClick={() => setCursors((c) => [...c, polled.data!.next_cursor])}>
+            Later
+          </button>
         </div>
       )}
     </section>

@@ -6,12 +6,12 @@ import { Empty, Key, Pill, Problem } from "./parts";
 import { standing, underWay, type Page, type Upload } from "./types";
 
 const filters = {
-  all: { label: "All", state: "" },
-  open: { label: "Open", state: underWay },
-  stalled: { label: "Stalled", state: underWay },
-  completed: { label: "Completed", state: "completed" },
-  failed: { label: "Failed", state: "superseded,unknown" },
-  aborted: { label: "Aborted", state: "aborting,aborted" },
+  all: { label: "All", state: "", stalled: "" },
+  open: { label: "Open", state: underWay, stalled: "false" },
+  stalled: { label: "Stalled", state: underWay, stalled: "true" },
+  completed: { label: "Completed", state: "completed", stalled: "" },
+  failed: { label: "Failed", state: "superseded,unknown", stalled: "" },
+  aborted: { label: "Aborted", state: "aborting,aborted", stalled: "" },
 };
 type Filter = keyof typeof filters;
 
@@ -23,13 +23,14 @@ export function Uploads({ who }: { who: Identity }): ReactNode {
   const [tenant, setTenant] = useState("");
   const [cursors, setCursors] = useState<string[]>([""]); // of the pages up to this one
   const at = cursors[cursors.length - 1]!;
-  const query = { state: filters[filter].state, prefix, tenant, cursor: at, limit: pageSize, progress: "true" };
+  const { state, stalled } = filters[filter];
+  const query = { state, stalled, prefix, tenant, cursor: at, limit: pageSize, progress: "true" };
   const polled = usePoll((signal) => call<Page<Upload>>("GET", "uploads", { query, signal }), JSON.stringify(query), 5000);
   const change = (set: () => void): void => {
     set();
     setCursors([""]);
   };
-  const items = (polled.data?.items ?? []).filter((u) => (filter !== "stalled" && filter !== "open") || standing(u) === filter);
+  const items = polled.data?.items ?? [];
   return (
     <section aria-labelledby="uploads">
       <h1 id="uploads">Uploads</h1>
@@ -48,7 +49,7 @@ export function Uploads({ who }: { who: Identity }): ReactNode {
       <Problem error={polled.error} />
       {polled.data && items.length === 0 ? (
         <Empty>
-          {cursors.length === 1 && filter === "all" && !prefix && !tenant ? "No uploads yet. They show here as soon as one begins." : "None on this page."}
+          {cursors.length === 1 && filter === "all" && !prefix && !tenant ? "No uploads yet. They show here as soon as one begins." : polled.data.next_cursor ? "None on this page." : "None."}
         </Empty>
       ) : (
         <div className="table" tabIndex={0} role="region" aria-label="Uploads">

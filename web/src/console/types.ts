@@ -21,6 +21,7 @@ export type Upload = {
   etag?: string;
   checksum_algorithm?: string;
   result_code?: string;
+  stalled?: boolean;
   progress?: Progress;
 };
 
@@ -60,13 +61,10 @@ export type Token = {
   revoked_at?: string;
 };
 
-/** Nothing was asked for it for so long, and an open upload is called stalled. */
-const quietAfter = 15 * 60_000;
-
 export type Standing = "open" | "stalled" | "completed" | "failed" | "aborted";
 
-/** What people want to know of an upload, from its state and its ledger. */
-export function standing(u: Upload, now = Date.now()): Standing {
+/** What people want to know of an upload. The gateway says which are stalled: under way, and 15 minutes without anything in the audit trail. */
+export function standing(u: Upload): Standing {
   switch (u.state) {
     case "completed":
       return "completed";
@@ -77,8 +75,7 @@ export function standing(u: Upload, now = Date.now()): Standing {
     case "unknown":
       return "failed";
   }
-  const granted = u.progress?.granted_until ? new Date(u.progress.granted_until).getTime() : 0;
-  return Math.max(new Date(u.updated_at).getTime(), granted) < now - quietAfter ? "stalled" : "open";
+  return u.stalled ? "stalled" : "open";
 }
 
 export const underWay = "open,paused,completing";

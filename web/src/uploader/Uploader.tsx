@@ -1,9 +1,9 @@
 import { useEffect, useMemo, useRef, useState, useSyncExternalStore, type DragEvent, type ReactNode } from "react";
-import { bytes, duration } from "../shared/format";
+import { bytes, duration, number } from "../shared/format";
 import type { Identity, Scope } from "../shared/gateway";
 import { Header } from "../shared/session";
 import { dropped, picked, type Found } from "./files";
-import { Queue, Speed } from "./queue";
+import { Queue, shown, Speed } from "./queue";
 import { Row } from "./Row";
 import type { Destination } from "./upload";
 
@@ -40,6 +40,7 @@ export function Uploader({ who, signOut }: { who: Identity; signOut: () => void 
   const add = (found: Found[]): void => {
     if (to) queue.add(found, to);
   };
+  const rows = shown(queue.uploads);
   const cannot = places.length === 0 && !who.operator;
 
   return (
@@ -83,10 +84,11 @@ export function Uploader({ who, signOut }: { who: Identity; signOut: () => void 
         )}
         {queue.uploads.length > 0 && <Summary queue={queue} />}
         <ul className="files" aria-label="Files">
-          {queue.uploads.map((u) => (
+          {rows.map((u) => (
             <Row key={u.id} upload={u} queue={queue} />
           ))}
         </ul>
+        {rows.length < queue.uploads.length && <p className="quiet">and {number(queue.uploads.length - rows.length)} more, which take their turn or are done.</p>}
       </main>
     </>
   );
@@ -94,12 +96,16 @@ export function Uploader({ who, signOut }: { who: Identity; signOut: () => void 
 
 function Drop({ onFiles, disabled }: { onFiles: (found: Found[]) => void; disabled: boolean }): ReactNode {
   const [over, setOver] = useState(false);
+  const [unread, setUnread] = useState<string[]>([]);
   const files = useRef<HTMLInputElement>(null);
   const folder = useRef<HTMLInputElement>(null);
   const drop = async (event: DragEvent): Promise<void> => {
     event.preventDefault();
     setOver(false);
-    if (!disabled) onFiles(await dropped(event.dataTransfer.items));
+    if (disabled) return;
+    const { found, unread } = await dropped(event.dataTransfer.items);
+    setUnread(unread);
+    onFiles(found);
   };
   const take = (input: HTMLInputElement): void => {
     if (input.files) onFiles(picked(input.files));
@@ -125,6 +131,11 @@ function Drop({ onFiles, disabled }: { onFiles: (found: Found[]) => void; disabl
         </button>
       </div>
       <p className="quiet small">Any size up to 5 TiB. Parts go straight to storage; a reload or a lost network costs nothing that has landed.</p>
+      {unread.length > 0 && (
+        <p className="problem" role="alert">
+          {unread.length === 1 ? `${unread[0]} could not be read.` : `${number(unread.length)} files or folders could not be read, among them ${unread[0]}.`}
+        </p>
+      )}
       <input ref={files} type="file" multiple hidden aria-label="Files" data-testid="files" onChange={(e) => take(e.target)} />
       <input ref={folder} type="file" multiple hidden aria-label="Folder" data-testid="folder" {...{ webkitdirectory: "" }} onChange={(e) => take(e.target)} />
     </div>

@@ -4,8 +4,8 @@ export type Found = { file: File; path: string; handle?: FileSystemFileHandle };
 
 type HandleItem = DataTransferItem & { getAsFileSystemHandle?: () => Promise<FileSystemHandle | null> };
 
-/** Must be called in the drop's own event: the browser takes the items away after it. */
-export async function dropped(items: DataTransferItemList): Promise<Found[]> {
+/** The files of a drop, and the paths of those that the browser could not open. Must be called in the drop's own event: the browser takes the items away after it. */
+export async function dropped(items: DataTransferItemList): Promise<{ found: Found[]; unread: string[] }> {
   const sources = [...items]
     .filter((item) => item.kind === "file")
     .map((item) => {
@@ -13,39 +13,55 @@ export async function dropped(items: DataTransferItemList): Promise<Found[]> {
       return { handle, entry: item.webkitGetAsEntry(), file: item.getAsFile() };
     });
   const found: Found[] = [];
+  const unread: string[] = [];
+  const open: Open = async (path, work): Promise<void> => {
+    try {
+      await work();
+    } catch {
+      unread.push(path); // gone meanwhile, or not ours to read; the others are
+    }
+  };
   for (const { handle, entry, file } of sources) {
     const h = await handle?.catch(() => null);
-    if (h) await walkHandle(h, "", found);
-    else if (entry) await walkEntry(entry, "", found);
-    else if (file) found.push({ file, path: file.name });
+    if (entry?.isDirectory) {
+      const handles: Handles = new Map();
+      // Without it the files are there all the same; only a reload asks for them again.
+      if (h) await handlesBelow(h as FileSystemDirectoryHandle, entry.fullPath, handles).catch(() => undefined);
+      await walk(entry, "", handles, found, open);
+    } else if (file) {
+      found.push({ file, path: file.name, handle: h?.kind === "file" ? (h as FileSystemFileHandle) : undefined });
+    }
   }
-  return found;
+  return { found, unread };
 }
 
-async function walkHandle(handle: FileSystemHandle, under: string, found: Found[]): Promise<void> {
-  if (handle.kind === "file") {
-    const h = handle as FileSystemFileHandle;
-    found.push({ file: await h.getFile(), path: under + handle.name, handle: h });
-    return;
+type Open = (path: string, work: () => Promise<void>) => Promise<void>;
+type Handles = Map<string, FileSystemFileHandle>; // by an entry's fullPath
+
+/** The handles of a folder's files. Not the files themselves: Chromium leaves out those whose names another system would not take ("why?.txt", "a:b"). */
+async function handlesBelow(folder: FileSystemDirectoryHandle, path: string, handles: Handles): Promise<void> {
+  for await (const child of (folder as FileSystemDirectoryHandle & { values(): AsyncIterable<FileSystemHandle> }).values()) {
+    const at = `${path}/${child.name}`;
+    if (child.kind === "file") handles.set(at, child as FileSystemFileHandle);
+    else await handlesBelow(child as FileSystemDirectoryHandle, at, handles);
   }
-  const folder = handle as FileSystemDirectoryHandle & { values(): AsyncIterable<FileSystemHandle> };
-  for await (const child of folder.values()) await walkHandle(child, `${under}${handle.name}/`, found);
 }
 
-async function walkEntry(entry: FileSystemEntry, under: string, found: Found[]): Promise<void> {
-  if (entry.isFile) {
-    const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
-    found.push({ file, path: under + entry.name });
-    return;
-  }
-  const reader = (entry as FileSystemDirectoryEntry).createReader();
-  for (;;) {
-    // A reader gives a hundred at a time.
-    const children = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
-    if (children.length === 0) return;
-    for (const child of children) await walkEntry(child, `${under}${entry.name}/`, found);
-  }
-}
+const walk = (entry: FileSystemEntry, under: string, handles: Handles, found: Found[], open: Open): Promise<void> =>
+  open(under + entry.name, async () => {
+    if (entry.isFile) {
+      const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
+      found.push({ file, path: under + entry.name, handle: handles.get(entry.fullPath) });
+      return;
+    }
+    const reader = (entry as FileSystemDirectoryEntry).createReader();
+    for (;;) {
+      // A reader gives a hundred at a time.
+      const children = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+      if (children.length === 0) return;
+      for (const child of children) await walk(child, `${under}${entry.name}/`, handles, found, open);
+    }
+  });
 
 export const picked = (list: FileList): Found[] => [...list].map((file) => ({ file, path: file.webkitRelativePath || file.name }));
 

@@ -36,20 +36,26 @@ export class Queue {
   }
 
   add(found: Found[], to: Destination): void {
-    for (const { file, path, handle } of found) {
+    const address = (at: Destination, name: string): string => JSON.stringify([at.bucket, at.prefix + name]);
+    const taken = new Set(this.uploads.filter((u) => u.state !== "failed").map((u) => address(u.to, u.name)));
+    const added = found.map(({ file, path, handle }) => {
       let name = path;
-      for (let n = 2; this.uploads.some((u) => u.state !== "failed" && u.to.bucket === to.bucket && u.to.prefix + u.name === to.prefix + name); n++) name = anotherName(path, n);
-      this.put(new Upload(file, name, to, this.who, handle));
-    }
+      for (let n = 2; taken.has(address(to, name)); n++) name = anotherName(path, n);
+      taken.add(address(to, name));
+      return new Upload(file, name, to, this.who, handle);
+    });
+    this.put(...added);
     this.fill();
   }
 
-  private put(upload: Upload): void {
-    this.uploads = [...this.uploads, upload];
-    upload.subscribe(() => {
-      this.changed();
-      this.fill();
-    });
+  private put(...added: Upload[]): void {
+    this.uploads = [...this.uploads, ...added];
+    for (const upload of added) {
+      upload.subscribe(() => {
+        this.changed();
+        this.fill();
+      });
+    }
     this.changed();
   }
 
@@ -85,6 +91,18 @@ export class Queue {
   get active(): boolean {
     return this.uploads.some((u) => u.active || u.state === "waiting");
   }
+}
+
+/** Rows that a list of files has at most, however many thousands of files a folder holds. */
+const mostRows = 200;
+
+const standsBehind = (u: Upload): number => (u.state === "done" ? 2 : u.state === "waiting" ? 1 : 0);
+
+/** What is shown of many: first what is under way or asks for something, then what waits, then what is done; in the order of their coming. */
+export function shown(uploads: Upload[]): Upload[] {
+  if (uploads.length <= mostRows) return uploads;
+  const first = new Set([0, 1, 2].flatMap((place) => uploads.filter((u) => standsBehind(u) === place)).slice(0, mostRows));
+  return uploads.filter((u) => first.has(u));
 }
 
 /** Bytes per second over the last ten seconds. */
