@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,5 +80,28 @@ func TestATokenIsHeldToItsAddresses(t *testing.T) {
 	}
 	if n := b.s3.count("put"); n != 2 {
 		t.Errorf("storage was asked %d times, want 2", n)
+	}
+}
+
+// The scheme that a Complete's Location shows is the client's own word only where a trusted proxy speaks for it.
+func TestTheSchemeOfALocationIsATrustedProxysWord(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		trusted string
+		want    string
+	}{
+		{"anybody", "192.0.2.0/24", "<Location>http://"},
+		{"a trusted proxy", "127.0.0.0/8", "<Location>https://"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t)
+			b.gateway.TrustedProxies = []netip.Prefix{netip.MustParsePrefix(tt.trusted)}
+			id := b.create("acme/a")
+			b.want(b.part("acme/a", id, 1, "body"), 200, "")
+			a := b.ask("POST", "/uploads/acme/a?uploadId="+id, partList("body"), "X-Forwarded-Proto", "https")
+			if a.status != 200 || !strings.Contains(string(a.body), tt.want) {
+				t.Errorf("%d %s, want %s", a.status, a.body, tt.want)
+			}
+		})
 	}
 }

@@ -31,7 +31,7 @@ type Request struct {
 	hoisted   bool       // a header came in the query: a client that follows a redirect would not replay it
 	unread    bool       // something that nobody read may follow the head: the connection closes, unless a relay takes it
 	Client    netip.Addr // see clientAddress
-	Secure    bool       // came over TLS
+	Secure    bool       // came over TLS, or a trusted proxy says so
 	Origin    string     // of the web page that asks, as its browser says; "" for none
 	OnBase    bool       // not a virtual host: the JSON API answers here
 	Bucket    string     // decoded; "" for the service

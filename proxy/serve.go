@@ -161,6 +161,7 @@ func (g *Gateway) parse(c *fiber.Ctx) (*Request, error) {
 		return r, err
 	}
 	r.Head, r.unread = head, r.Method == fiber.MethodPut && head.HasBody()
+	r.Secure = r.Secure || within(g.TrustedProxies, r.Client) && head.Get("x-forwarded-proto") == "https"
 	r.Client = clientAddress(r.Client, g.TrustedProxies, head.Headers)
 	r.Host, r.Origin = head.Get("host"), head.Get("origin")
 	r.Event.UserAgent, r.Event.ClientAddress = head.Get("user-agent"), addressText(r.Client)

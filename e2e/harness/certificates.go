@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// Certificates are paths of PEM files: a CA, and a chain and key for localhost and 127.0.0.1.
-type Certificates struct{ CA, Cert, Key string }
+// Certificates are paths of PEM files: a CA, and a chain and key for localhost and 127.0.0.1, which Both holds in one.
+type Certificates struct{ CA, Cert, Key, Both string }
 
 // NewCertificates makes them, in dir.
 func NewCertificates(dir string) (*Certificates, error) {
@@ -41,8 +41,9 @@ func NewCertificates(dir string) (*Certificates, error) {
 	ca, err1 := x509.CreateCertificate(rand.Reader, authority, authority, caKey.Public(), caKey)
 	cert, err2 := x509.CreateCertificate(rand.Reader, server, authority, key.Public(), caKey)
 	pkcs8, err3 := x509.MarshalPKCS8PrivateKey(key)
-	c := &Certificates{CA: filepath.Join(dir, "ca.pem"), Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
-	return c, errors.Join(err1, err2, err3,
+	c := &Certificates{CA: filepath.Join(dir, "ca.pem"), Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), Both: filepath.Join(dir, "both.pem")}
+	both := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})...)
+	return c, errors.Join(err1, err2, err3, os.WriteFile(c.Both, both, 0o600),
 		writePEM(c.CA, "CERTIFICATE", ca), writePEM(c.Cert, "CERTIFICATE", cert), writePEM(c.Key, "PRIVATE KEY", pkcs8))
 }
 
