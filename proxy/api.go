@@ -177,6 +177,9 @@ const readyLife = time.Second
 
 // readiness answers from the last probe if that was just now. Those who ask meanwhile wait for the one that is under way.
 func (g *Gateway) readiness(ctx context.Context) (int, readiness) {
+	if g.retiring.Load() {
+		return http.StatusServiceUnavailable, readiness{Status: "draining", Parts: map[string]string{}}
+	}
 	g.ready.Lock()
 	defer g.ready.Unlock()
 	if now := g.Now(); now.Sub(g.ready.at) >= readyLife {

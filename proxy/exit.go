@@ -223,6 +223,9 @@ func (g *Gateway) write(c *fiber.Ctx, r *Request, resp *Response) {
 			conn.Linger()
 		}
 	}
+	if g.retiring.Load() {
+		c.Context().SetConnectionClose()
+	}
 	res.SetStatusCode(resp.Status)
 	res.Header.DisableNormalizing()
 	for _, h := range resp.Headers {

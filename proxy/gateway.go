@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -92,6 +93,7 @@ type Gateway struct {
 	mu       sync.Mutex
 	listener *relay.Listener // nil until Serve
 	stopped  bool            // Shutdown was called
+	retiring atomic.Bool     // Retire was called
 	running  sync.WaitGroup  // Completes that go on without their client, the writer of refusals, and the sweep
 }
 
@@ -174,6 +176,16 @@ func (g *Gateway) Serve(l net.Listener) error {
 		return err
 	}
 	return nil
+}
+
+// Retire tells balancers to go elsewhere: readiness says no, and answers close their connections. All is served as before until Shutdown.
+func (g *Gateway) Retire() {
+	g.retiring.Store(true)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.listener != nil {
+		g.listener.Retire()
+	}
 }
 
 // Shutdown stops accepting, lets requests and transfers finish until ctx ends, then closes what is left.

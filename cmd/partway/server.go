@@ -71,6 +71,11 @@ func (s *server) run(ctx context.Context, whenReady func() error) error {
 	})
 	all.Go(func() error {
 		<-ctx.Done()
+		if delay := time.Duration(s.config.Server.DrainDelay); delay > 0 {
+			s.log.Info("retiring", "for", delay)
+			s.gateway.Retire()
+			time.Sleep(delay) // a second signal kills
+		}
 		s.log.Info("draining", "at most", s.config.Server.Drain)
 		// The drain must not end with the context whose end began it.
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(s.config.Server.Drain))

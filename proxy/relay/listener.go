@@ -38,6 +38,7 @@ type Listener struct {
 
 	mu        sync.Mutex
 	draining  bool
+	retiring  bool // answers close their connections
 	sockets   map[*socket]struct{}
 	perIP     map[netip.Addr]int
 	lingering int
@@ -149,6 +150,21 @@ func (l *Listener) Close() error {
 }
 
 func (l *Listener) stop() { l.closing.Do(func() { close(l.done) }) }
+
+// Retire makes every answer from now on close its connection, while new ones are still accepted: whoever is told to go elsewhere has no connection left
+// that Shutdown could close under a request.
+func (l *Listener) Retire() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.retiring = true
+}
+
+// Keeps reports whether connections are kept for another request.
+func (l *Listener) Keeps() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.draining && !l.retiring
+}
 
 // Shutdown stops accepting, closes idle connections, lets requests, exchanges and lingering closes under way finish until
 // ctx ends, then closes what is left and returns why ctx ended.

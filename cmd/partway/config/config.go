@@ -35,6 +35,7 @@ type Server struct {
 	Region         string   `yaml:"region"`
 	Domains        []string `yaml:"domains"`
 	TLS            TLS      `yaml:"tls"`
+	DrainDelay     Duration `yaml:"drain_delay"`
 	Drain          Duration `yaml:"drain"`
 	TrustedProxies []string `yaml:"trusted_proxies"`
 	ProxyProtocol  bool     `yaml:"proxy_protocol"`

@@ -66,6 +66,7 @@ func (c *Config) checkServer(k *check) {
 	k.require(s.Region != "", "server.region", "empty")
 	k.require((s.TLS.CertFile == "") == (s.TLS.KeyFile == ""), "server.tls", "cert_file and key_file: both or neither")
 	k.require(s.Drain >= 0, "server.drain", "%v is negative", s.Drain)
+	k.require(s.DrainDelay >= 0, "server.drain_delay", "%v is negative", s.DrainDelay)
 	for i, domain := range s.Domains {
 		k.require(domain != "" && !strings.ContainsAny(domain, "/:*"), fmt.Sprintf("server.domains[%d]", i), "%q is not a host name", domain)
 	}
