@@ -50,6 +50,7 @@ type Event struct {
 	Status     int       `json:"status"`
 	Client     string    `json:"client_address"`
 	Count      int64     `json:"count"`
+	Writer     string    `json:"writer"` // the gateway process
 }
 
 func (e Event) String() string {

@@ -81,7 +81,11 @@ func Demo(ctx context.Context, bin, dir string) (*Gateway, error) {
 
 // Serve starts `partway serve` with the config file, on a free port. Logs and ready file go to dir.
 func Serve(ctx context.Context, bin, dir, config string, env []string) (*Gateway, error) {
-	return startGateway(ctx, bin, dir, env, "serve", "--config", config, "--listen", "127.0.0.1:0")
+	return serveAt(ctx, bin, dir, config, env, "127.0.0.1:0")
+}
+
+func serveAt(ctx context.Context, bin, dir, config string, env []string, addr string) (*Gateway, error) {
+	return startGateway(ctx, bin, dir, env, "serve", "--config", config, "--listen", addr)
 }
 
 func startGateway(ctx context.Context, bin, dir string, env []string, args ...string) (*Gateway, error) {

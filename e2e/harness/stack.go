@@ -216,10 +216,13 @@ func (s *Stack) RestartAhead(ctx context.Context, ahead time.Duration) error {
 
 // Restart starts a gateway that ended again; its operator stays who it was. A gateway does not start without MongoDB, and on a busy machine
 // that may be slow to answer: then it is started once more, as whatever watches over it would.
-func (s *Stack) Restart(ctx context.Context) error {
-	g, err := Serve(ctx, s.Bin, s.Dir, s.Config, s.env)
+func (s *Stack) Restart(ctx context.Context) error { return s.RestartAt(ctx, "127.0.0.1:0") }
+
+// RestartAt is Restart at an address of its own, which a balancer knows.
+func (s *Stack) RestartAt(ctx context.Context, addr string) error {
+	g, err := serveAt(ctx, s.Bin, s.Dir, s.Config, s.env, addr)
 	for tries := 1; err != nil && tries < 5; tries++ {
-		g, err = Serve(ctx, s.Bin, s.Dir, s.Config, s.env)
+		g, err = serveAt(ctx, s.Bin, s.Dir, s.Config, s.env, addr)
 	}
 	if err != nil {
 		return err
