@@ -1,4 +1,4 @@
-# Needs no base image: deploy/image.sh puts what is copied here into dist/.
+# Needs no base image: deploy/stage.sh puts what is copied here into dist/.
 FROM scratch
 LABEL org.opencontainers.image.title=partway org.opencontainers.image.licenses=Apache-2.0
 COPY dist/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt

@@ -13,7 +13,7 @@ export PATH := $(DEPS)/bin:$(PATH)
 # Tools built on the Go SDK refuse plain http endpoints while a CA bundle is configured; tests that want a CA name it themselves.
 unexport AWS_CA_BUNDLE
 
-.PHONY: build web deps test unit portable shims release-test e2e soak e2e-clients compatibility nightly lint bench bench-compare fuzz mutate release image clean
+.PHONY: build web deps test unit portable shims release-test e2e soak e2e-clients compatibility nightly lint bench bench-compare fuzz mutate release image compose clean
 
 build: ## bin/partway, static
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/partway ./cmd/partway
@@ -93,6 +93,10 @@ release: web ## dist/release: archives for every platform, with SBOM, licences a
 
 image: web ## dist/partway.oci.tar: the image for ARCH (amd64 or arm64), by buildah, without a daemon
 	deploy/image.sh dist/partway.oci.tar $(ARCH)
+
+compose: web ## deploy/compose.yaml, running: a gateway with MongoDB, Redis and a storage, to try it out; docs/quickstart.md
+	deploy/stage.sh $(ARCH)
+	docker compose -f deploy/compose.yaml up --build --detach
 
 clean:
 	rm -rf bin dist

@@ -8,10 +8,8 @@ cd "$(dirname "$0")/.."
 arch=${2:-$(go env GOARCH)}
 at=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 
-mkdir -p dist/data "$(dirname "$out")"
-(cd release && go run . -stage ../dist "linux/$arch")
-cp /etc/ssl/certs/ca-certificates.crt dist/ca-certificates.crt
-
+deploy/stage.sh "$arch"
+mkdir -p "$(dirname "$out")"
 work=$(mktemp -d)
 store=(buildah --storage-driver vfs --root "$work/root" --runroot "$work/run")
 trap '"${store[@]}" rmi --all >/dev/null 2>&1 || true; rm -rf "$work"' EXIT

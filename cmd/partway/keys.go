@@ -16,11 +16,37 @@ import (
 func newKeys() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys",
-		Short: "Rotate and back up the gateway's own keys",
+		Short: "Make, rotate and back up the gateway's own keys",
 		Args:  cobra.NoArgs,
 		RunE:  showHelp,
 	}
-	cmd.AddCommand(newKeysRotate(), newKeysBackup(), newKeysChain())
+	cmd.AddCommand(newKeysNew(), newKeysRotate(), newKeysBackup(), newKeysChain())
+	return cmd
+}
+
+func newKeysNew() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "new --dir DIR",
+		Short: "Make the first keys of gateways that share a MongoDB",
+		Long: "Make a signing key, DIR/signing.pem, and a master key, DIR/master-keys.yaml, that only their owner may read, and print the lines of\n" +
+			"configuration that name them. What is there stays, so it may be run again. A gateway on the embedded store needs none of this: it makes its\n" +
+			"keys when it starts.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if dir == "" {
+				return usagef("where to? Give --dir")
+			}
+			signing, master, err := config.NewKeys(dir)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "auth:\n  signing_keys: [{kid: %s, file: %q, active: true}]\n"+
+				"# and for auth.master_keys, in the gateway's environment: PARTWAY_CFG_AUTH__MASTER_KEYS_FILE=%s\n", config.FirstKID, signing, master)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&dir, "dir", "", "directory for the two files; made if it is not there")
 	return cmd
 }
 

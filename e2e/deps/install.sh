@@ -25,6 +25,7 @@ debian=(
   python3:python3
   nodejs:node npm:npm
   buildah:buildah # the image, built without a daemon
+  systemd:systemd-analyze # what it makes of the units; nothing is started
   default-jdk-headless:javac maven:mvn # a MongoDB-compatible server
 )
 missing=()
