@@ -167,60 +167,6 @@ func (g *Gateway) openRoute(r *Request) func(context.Context) (*Response, error)
 	return nil
 }
 
-type readiness struct {
-	Status string            `json:"status"`
-	Parts  map[string]string `json:"parts"`
-}
-
-// readyLife is how long an answer about readiness is given again: the path is open, and every probe costs the parts a request.
-const readyLife = time.Second
-
-// readiness answers from the last probe if that was just now. Those who ask meanwhile wait for the one that is under way.
-func (g *Gateway) readiness(ctx context.Context) (int, readiness) {
-	if g.retiring.Load() {
-		return http.StatusServiceUnavailable, readiness{Status: "draining", Parts: map[string]string{}}
-	}
-	g.ready.Lock()
-	defer g.ready.Unlock()
-	if now := g.Now(); now.Sub(g.ready.at) >= readyLife {
-		g.ready.status, g.ready.body = g.probe(ctx)
-		g.ready.at = now
-	}
-	return g.ready.status, g.ready.body
-}
-
-// Ready reports whether everything that the gateway stands on answers.
-func (g *Gateway) Ready(ctx context.Context) bool {
-	status, _ := g.readiness(ctx)
-	return status == http.StatusOK
-}
-
-// probe asks every part at once; each has two seconds.
-func (g *Gateway) probe(ctx context.Context) (int, readiness) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	type result struct {
-		name string
-		err  error
-	}
-	results := make(chan result, len(g.Probes))
-	for name, probe := range g.Probes {
-		go func() { results <- result{name, probe(ctx)} }()
-	}
-	out, status := readiness{Status: "ok", Parts: map[string]string{}}, http.StatusOK
-	for range g.Probes {
-		r := <-results
-		out.Parts[r.name] = "ok"
-		g.metrics.dependency(r.name, r.err == nil)
-		if r.err != nil {
-			g.Log.Warn("not ready", "part", r.name, "error", r.err)
-			out.Parts[r.name] = "down"
-			out.Status, status = "unavailable", http.StatusServiceUnavailable
-		}
-	}
-	return status, out
-}
-
 // tenantOf is the tenant whose records a caller may see: its own, or, for operators, the one it asks for ("" for all).
 func tenantOf(r *Request) (string, error) {
 	asked := r.Query.Get("tenant")

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"partway/auth"
 	"partway/proxy/notify"
@@ -25,7 +23,7 @@ import (
 )
 
 // Config of a Gateway. Every field must be set, but Domains, TrustedProxies, CORSOrigins, JWKS, Pages, SignIn, Buckets, Rates, Quota, Notifier,
-// SweepEvery and Probes.
+// SweepEvery, Probes and ProbeEvery.
 type Config struct {
 	Region  string
 	Domains []string // virtual-host style: BUCKET.DOMAIN
@@ -65,7 +63,9 @@ type Config struct {
 	Log      *slog.Logger
 	Registry *prometheus.Registry
 	Now      func() time.Time
-	Probes   map[string]func(context.Context) error // what /_partway/ready asks, by name: storage, mongodb, redis
+	Probes   []Probe // what /_partway/ready asks
+
+	ProbeEvery time.Duration // for the metrics, also when nobody asks; 0: never
 }
 
 // Gateway is the S3 surface. Serve and Shutdown are called once each.
@@ -171,6 +171,9 @@ func (g *Gateway) Serve(l net.Listener) error {
 	if g.SweepEvery > 0 {
 		g.running.Go(func() { g.sweepEvery(g.base, g.SweepEvery) })
 	}
+	if g.ProbeEvery > 0 {
+		g.running.Go(func() { g.watchParts(g.base, g.ProbeEvery) })
+	}
 	g.mu.Unlock()
 	if err := g.app.Listener(listener); g.base.Err() == nil && !errors.Is(err, net.ErrClosed) {
 		return err
@@ -212,20 +215,6 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 		b.Close()
 	}
 	return errors.Join(errs...)
-}
-
-// Admin serves /metrics, /health and /ready for an operator's own listener.
-func (g *Gateway) Admin() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(g.Registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
-	})
-	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, r *http.Request) {
-		status, body := g.readiness(r.Context())
-		writeJSON(w, status, body)
-	})
-	return mux
 }
 
 // backendOf returns the storage that holds a bucket.

@@ -149,7 +149,7 @@ func newBenchLogging(t *testing.T, s3 *fakeS3, foreign *auth.Foreign, log *slog.
 	if err != nil {
 		t.Fatal(err)
 	}
-	backend, err := storage.New(storage.Config{Name: "main", Endpoint: s3.URL, Region: "us-east-1", PathStyle: true,
+	backend, err := storage.New(storage.Config{Name: "main", Endpoint: s3.URL, Region: "us-east-1", PathStyle: true, Tries: 1,
 		Credentials: storage.Credentials{AccessKeyID: "storage-id", SecretAccessKey: benchStorageSecret}})
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +164,7 @@ func newBenchLogging(t *testing.T, s3 *fakeS3, foreign *auth.Foreign, log *slog.
 		Auditor:     &tracking.Auditor{Archive: b.store, Uploads: b.store, Keys: benchChainKeys, Now: time.Now},
 		DefaultRoad: RoadRelay, URLTTL: 5 * time.Minute, MaxAge: time.Hour, ResumeWindow: time.Hour, XMLBytes: 4 << 20, HeaderBytes: 16 << 10,
 		Log: log, Registry: prometheus.NewRegistry(), Now: b.now,
-		Probes: map[string]func(context.Context) error{"storage": backend.Ping},
+		Probes: []Probe{{Name: "storage", Part: "storage", Ask: backend.Ping}},
 	})
 	if err != nil {
 		t.Fatal(err)

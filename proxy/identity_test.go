@@ -18,7 +18,7 @@ func (b *bench) withRole(sts http.HandlerFunc) {
 	b.t.Helper()
 	server := httptest.NewServer(sts)
 	b.t.Cleanup(server.Close)
-	backend, err := storage.New(storage.Config{Name: "main", Endpoint: b.s3.URL, Region: "us-east-1", PathStyle: true,
+	backend, err := storage.New(storage.Config{Name: "main", Endpoint: b.s3.URL, Region: "us-east-1", PathStyle: true, Tries: 1,
 		Credentials: storage.Credentials{AccessKeyID: "storage-id", SecretAccessKey: "storage-secret"},
 		PresignPut:  &storage.Credentials{AccessKeyID: "put-id", SecretAccessKey: "put-secret"},
 		PutRole:     &storage.Role{ARN: "arn:aws:iam::1:role/put", Endpoint: server.URL}})

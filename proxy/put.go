@@ -89,6 +89,7 @@ func (g *Gateway) send(ctx context.Context, r *Request, b *storage.Backend, c *s
 		return nil, err
 	}
 	if road == RoadRedirect {
+		g.metrics.grants(road, f.bytes)
 		return redirect(location), nil
 	}
 	f.apply(c)
@@ -102,7 +103,10 @@ const maxPutBytes = 5 << 30
 
 // relayBody moves the body and returns storage's answer as the client's.
 func (g *Gateway) relayBody(ctx context.Context, x *relay.Exchange, r *Request, b *storage.Backend, c *storage.Call, f *framing) (*Response, error) {
-	req := b.Relayed(c, g.Now())
+	req, err := b.Relayed(ctx, c, g.Now())
+	if err != nil {
+		return nil, err
+	}
 	req.Length, req.Body = f.length, f.body
 	answer, err := x.Put(ctx, b.Conns(c.Bucket), req)
 	if answer != nil {

@@ -288,6 +288,7 @@ func (g *Gateway) sign(ctx context.Context, r *Request, signed []*signing, body 
 	}
 	for i := range events {
 		g.metrics.decision(RoadSign, events[i].Reason)
+		g.metrics.grants(RoadSign, events[i].BytesDeclared)
 	}
 	r.Event.Road, r.Event.Reason = string(RoadSign), events[0].Reason
 	resp := jsonReply(http.StatusOK, body(out))

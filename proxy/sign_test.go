@@ -269,7 +269,7 @@ func TestARefusalToSignSaysWhy(t *testing.T) {
 
 func TestDownloadsAreSignedByTheirOwnIdentity(t *testing.T) {
 	b := newBench(t)
-	backend, err := storage.New(storage.Config{Name: "main", Endpoint: b.s3.URL, Region: "us-east-1", PathStyle: true,
+	backend, err := storage.New(storage.Config{Name: "main", Endpoint: b.s3.URL, Region: "us-east-1", PathStyle: true, Tries: 1,
 		Credentials: storage.Credentials{AccessKeyID: "storage-id", SecretAccessKey: benchStorageSecret},
 		PresignPut:  &storage.Credentials{AccessKeyID: "put-id", SecretAccessKey: benchStorageSecret},
 		PresignGet:  &storage.Credentials{AccessKeyID: "get-id", SecretAccessKey: benchStorageSecret}})

@@ -46,6 +46,7 @@ func (g *Gateway) countUploads(ctx context.Context) {
 	for _, s := range tracking.UnfinishedStates {
 		g.metrics.uploads.WithLabelValues(string(s)).Set(float64(counts[s]))
 	}
+	g.weighUploads(ctx, counts)
 }
 
 // sweepRound bounds one round. What it does not get to, the next one does.

@@ -21,7 +21,7 @@ import (
 // sweeper is another gateway on the bench's store and storage, which serves nobody. change, if there, is made to its backend.
 func (b *bench) sweeper(change func(*storage.Config)) *Gateway {
 	b.t.Helper()
-	c := storage.Config{Name: "main", Endpoint: b.s3.URL, Region: "us-east-1", PathStyle: true, Exclusive: true,
+	c := storage.Config{Name: "main", Endpoint: b.s3.URL, Region: "us-east-1", PathStyle: true, Tries: 1, Exclusive: true,
 		Credentials: storage.Credentials{AccessKeyID: "storage-id", SecretAccessKey: benchStorageSecret}}
 	if change != nil {
 		change(&c)
@@ -521,10 +521,16 @@ func TestTheSweepCountsWhatIsUnfinished(t *testing.T) {
 	if count(tracking.StateOpen) != 1 || count(tracking.StateAborting) != 0 {
 		t.Errorf("%d open, %d aborting", count(tracking.StateOpen), count(tracking.StateAborting))
 	}
+	if n := metric(t, g, "partway_uploads_bytes", string(tracking.StateOpen)); n != len("hello") {
+		t.Errorf("%d bytes wait in open uploads", n)
+	}
 	b.leftAt(one, tracking.StateAborting)
 	g.countUploads(t.Context())
 	if count(tracking.StateOpen) != 0 || count(tracking.StateAborting) != 1 {
 		t.Errorf("%d open, %d aborting", count(tracking.StateOpen), count(tracking.StateAborting))
+	}
+	if n := metric(t, g, "partway_uploads_bytes", string(tracking.StateOpen)); n != 0 {
+		t.Errorf("%d bytes wait in open uploads, of which there are none", n)
 	}
 }
 
@@ -567,7 +573,7 @@ func (s *roundsStore) CountUnfinished(context.Context) (map[tracking.State]int64
 }
 
 func (s *roundsStore) DueUploads(_ context.Context, q tracking.DueQuery) ([]tracking.Upload, error) {
-	if q.State == tracking.StateOpen {
+	if q.State == tracking.StateOpen && !q.Before.After(time.Now()) { // else it is being weighed
 		s.at = append(s.at, time.Now())
 	}
 	return nil, nil

@@ -181,6 +181,26 @@ func (w *Writer) Note(e Event) {
 // Spooled is the number of batches that wait in the spool now.
 func (w *Writer) Spooled() int { return w.spool.len() }
 
+// Spool is how many bytes wait in the spool, and how many it takes; zeros without one.
+func (w *Writer) Spool() (used, most int64) {
+	if w.spool == nil {
+		return 0, 0
+	}
+	return w.spool.bytes.Load(), w.spool.max
+}
+
+// Lag is the age of the oldest batch in the spool; 0 when none waits there.
+func (w *Writer) Lag() time.Duration {
+	if w.spool == nil || w.spool.len() == 0 {
+		return 0
+	}
+	oldest, err := w.spool.first()
+	if err != nil || oldest == nil { // drained meanwhile, or closed
+		return 0
+	}
+	return max(0, w.c.Now().Sub(oldest.Time))
+}
+
 // Queued is the number of events that are stored nowhere yet.
 func (w *Writer) Queued() int { return int(w.queued.Load()) }
 

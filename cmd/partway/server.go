@@ -29,6 +29,7 @@ type server struct {
 	gateway   *proxy.Gateway
 	listener  net.Listener
 	admin     net.Listener // nil: none
+	probes    []proxy.Probe
 	closers   closers
 }
 

@@ -46,8 +46,7 @@ func (s *server) open(ctx context.Context) error {
 	if err := s.listen(); err != nil {
 		return err
 	}
-	probes := map[string]func(context.Context) error{}
-	sessions, rates, err := s.openStores(ctx, probes)
+	sessions, rates, err := s.openStores(ctx)
 	if err != nil {
 		return err
 	}
@@ -61,7 +60,7 @@ func (s *server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	backends, err := s.openBackends(probes)
+	backends, err := s.openBackends()
 	if err != nil {
 		return err
 	}
@@ -70,7 +69,7 @@ func (s *server) open(ctx context.Context) error {
 		return fmt.Errorf("server.trusted_proxies: %w", err)
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(buildInfo(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	tlsConfig, err := s.openTLS(registry)
 	if err != nil {
 		return err
@@ -129,7 +128,9 @@ func (s *server) open(ctx context.Context) error {
 		Log:      s.log,
 		Registry: registry,
 		Now:      now,
-		Probes:   probes,
+		Probes:   s.probes,
+
+		ProbeEvery: probeEvery,
 	})
 	return err
 }
@@ -170,7 +171,7 @@ func ignoreClosed(err error) error {
 
 // openStores opens MongoDB and Redis if they are configured, else the embedded store and process memory. The rates are nil if
 // there is no limit.
-func (s *server) openStores(ctx context.Context, probes map[string]func(context.Context) error) (tracking.Sessions, tracking.Rates, error) {
+func (s *server) openStores(ctx context.Context) (tracking.Sessions, tracking.Rates, error) {
 	c, rate := s.config, s.config.Limits.RequestsPerSecond
 	if c.MongoDB.URI == "" {
 		store, err := bolt.Open(bolt.Config{Dir: c.DataDir})
@@ -179,7 +180,7 @@ func (s *server) openStores(ctx context.Context, probes map[string]func(context.
 		}
 		s.store = store
 		s.closers.add(store.Close)
-		probes["store"] = store.Ping
+		s.probes = append(s.probes, proxy.Probe{Name: "store", Part: "store", Ask: store.Ping})
 		sessions := memory.New(memory.Config{})
 		s.closers.add(sessions.Close)
 		if rate == 0 {
@@ -198,7 +199,9 @@ func (s *server) openStores(ctx context.Context, probes map[string]func(context.
 		return nil, nil, err
 	}
 	s.closers.add(sessions.Close)
-	probes["mongodb"], probes["redis"] = store.Ping, sessions.Ping
+	s.probes = append(s.probes,
+		proxy.Probe{Name: "mongodb", Part: "mongodb", Ask: store.Ping},
+		proxy.Probe{Name: "redis", Part: "redis", Ask: sessions.Ping, Spare: true})
 	if rate == 0 {
 		return sessions, nil, nil
 	}
@@ -208,6 +211,9 @@ func (s *server) openStores(ctx context.Context, probes map[string]func(context.
 		Now:    time.Now,
 	}, nil
 }
+
+// probeEvery is how often metrics learn whether what the gateway stands on answers.
+const probeEvery = 10 * time.Second
 
 // localShare: without Redis each of several gateways counts for itself, and allows only this part of the rate.
 const localShare = 4
@@ -253,7 +259,7 @@ func (s *server) background(work func(context.Context)) {
 	})
 }
 
-func (s *server) openBackends(probes map[string]func(context.Context) error) ([]*storage.Backend, error) {
+func (s *server) openBackends() ([]*storage.Backend, error) {
 	var backends []*storage.Backend
 	for i := range s.config.Storage.Backends {
 		b, err := newBackend(&s.config.Storage.Backends[i])
@@ -263,14 +269,12 @@ func (s *server) openBackends(probes map[string]func(context.Context) error) ([]
 		s.closers.add(func() error { b.Close(); return nil })
 		backends = append(backends, b)
 	}
-	probes["storage"] = func(ctx context.Context) error {
-		var errs []error
-		for _, b := range backends {
-			if err := b.Ping(ctx); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", b.Name(), err))
-			}
+	for _, b := range backends {
+		name := "storage"
+		if len(backends) > 1 {
+			name += "/" + b.Name()
 		}
-		return errors.Join(errs...)
+		s.probes = append(s.probes, proxy.Probe{Name: name, Part: "storage", Ask: b.Ping})
 	}
 	return backends, nil
 }
@@ -279,11 +283,14 @@ func newBackend(b *config.Backend) (*storage.Backend, error) {
 	c := storage.Config{
 		Name: b.Name, Endpoint: b.Endpoint, Region: b.Region, PathStyle: *b.PathStyle,
 		Credentials:  storage.Credentials{AccessKeyID: b.AccessKeyID, SecretAccessKey: b.SecretAccessKey},
+		Profile:      b.Profile,
 		Exclusive:    b.Exclusive,
 		NoAWSChunked: !*b.AWSChunked,
 	}
 	if put := b.PresignPut; put != nil {
-		c.PresignPut = &storage.Credentials{AccessKeyID: put.AccessKeyID, SecretAccessKey: put.SecretAccessKey}
+		if put.AccessKeyID != "" { // else the backend's own credentials assume the role
+			c.PresignPut = &storage.Credentials{AccessKeyID: put.AccessKeyID, SecretAccessKey: put.SecretAccessKey}
+		}
 		if put.RoleARN != "" {
 			c.PutRole = &storage.Role{ARN: put.RoleARN, Endpoint: put.STSEndpoint, ExternalID: put.ExternalID}
 		}

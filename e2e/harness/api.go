@@ -20,6 +20,7 @@ type Upload struct {
 	Tenant    string    `json:"tenant"`
 	Bucket    string    `json:"bucket"`
 	Key       string    `json:"key"`
+	Backend   string    `json:"backend"`
 	State     string    `json:"state"`
 	CreatedAt time.Time `json:"created_at"`
 	Bytes     int64     `json:"bytes"`

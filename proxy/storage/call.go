@@ -1,8 +1,10 @@
 package storage
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"strings"
 	"time"
 
@@ -83,14 +85,20 @@ func isHostByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '.'
 }
 
-// Relayed signs c into its header and returns what relay.Exchange.Put sends.
-func (b *Backend) Relayed(c *Call, now time.Time) *relay.Request {
+// Relayed signs c into its header and returns what relay.Exchange.Put sends. ErrUnavailable, wrapped, if there are no credentials before ctx ends.
+func (b *Backend) Relayed(ctx context.Context, c *Call, now time.Time) (*relay.Request, error) {
+	ctx, cancel := context.WithTimeout(ctx, ownTimeout)
+	defer cancel()
+	signer, _, err := b.sign.signer(ctx, now)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w: %w", c.Method, b.host, ErrUnavailable, err)
+	}
 	return &relay.Request{
 		Method:  c.Method,
 		Target:  b.Target(c),
-		Headers: b.signedHeaders(b.sign, c, nil, now),
+		Headers: b.signedHeaders(signer, c, nil, now),
 		Length:  c.ContentLength,
-	}
+	}, nil
 }
 
 // signedHeaders are all headers of c, signed by signer, and the signature.

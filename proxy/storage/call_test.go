@@ -13,7 +13,10 @@ func TestRelayedIsSigned(t *testing.T) {
 		Method: "PUT", Bucket: "bucket", Key: "a//b c", Query: []Param{{"uploadId", "x"}, {"partNumber", "3"}}, Payload: sigv4.StreamingUnsignedTrailer, ContentLength: 77,
 		Headers: []sigv4.Header{{Name: "x-amz-trailer", Value: "x-amz-checksum-crc32"}, {Name: "content-encoding", Value: "aws-chunked"}, {Name: "x-amz-decoded-content-length", Value: "5"}},
 	}
-	r := b.Relayed(c, noon)
+	r, err := b.Relayed(t.Context(), c, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if r.Method != http.MethodPut || r.Target != "/bucket/a//b%20c?uploadId=x&partNumber=3" || r.Target != b.Target(c) || r.Length != 77 {
 		t.Errorf("%s %s, length %d", r.Method, r.Target, r.Length)
 	}

@@ -45,7 +45,11 @@ func newTransport(address string, tlsConfig *tls.Config) *http.Transport {
 // When a pooled connection turns out dead, net/http goes on with a fresh one: for GET and HEAD always, for other methods only
 // if not a byte of the request had been written (persistConn.shouldRetryRequest in net/http).
 func (b *Backend) Do(ctx context.Context, c *Call, body []byte) (*http.Response, error) {
-	return b.do(ctx, b.sign, c, body)
+	signer, _, err := b.sign.signer(ctx, time.Now())
+	if err != nil {
+		return nil, &sendError{err: fmt.Errorf("%s %s: %w: %w", c.Method, b.host, ErrUnavailable, err)}
+	}
+	return b.do(ctx, signer, c, body)
 }
 
 // DoAsPut is Do, signed by the identity that signs g's uploads: all that somebody could do at worst who turned such a URL into another
@@ -59,11 +63,12 @@ func (b *Backend) DoAsPut(ctx context.Context, g Grantee, c *Call, body []byte) 
 }
 
 // DoAsGet is DoAsPut with the identity that signs downloads, which is the same for everybody.
-func (b *Backend) DoAsGet(ctx context.Context, _ Grantee, c *Call, body []byte) (*http.Response, error) {
-	if b.presignGet == nil {
-		return nil, fmt.Errorf("%s: %w: storage %q has no presign_get", c.Method, ErrNoIdentity, b.config.Name)
+func (b *Backend) DoAsGet(ctx context.Context, g Grantee, c *Call, body []byte) (*http.Response, error) {
+	signer, _, err := b.getSigner(ctx, c.Bucket, g, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Method, err)
 	}
-	return b.do(ctx, b.presignGet, c, body)
+	return b.do(ctx, signer, c, body)
 }
 
 func (b *Backend) do(ctx context.Context, signer *sigv4.Signer, c *Call, body []byte) (*http.Response, error) {

@@ -71,6 +71,12 @@ func (s *server) only(t *testing.T) received {
 	return r
 }
 
+func (s *server) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.received)
+}
+
 // last returns the newest request.
 func (s *server) last(t *testing.T) received {
 	t.Helper()

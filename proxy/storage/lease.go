@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	// leaseRenewal is how long before its end a lease is renewed, while it goes on being used. A short one is renewed at half its life.
+	// leaseRenewal is how long before its end a lease is renewed, while it goes on being used. A short one is renewed at half its life, and one
+	// without an end so long after it began: who gave it may have changed it.
 	leaseRenewal = 10 * time.Minute
 	// leaseRemnant is what must remain of a lease for another URL. Below it the URL could end before its upload has begun.
 	leaseRemnant = time.Minute
@@ -20,9 +21,10 @@ const (
 	maxLeases = 4096
 )
 
-// leases keeps the credentials that a role was assumed with, one for each holding. Asking for them is shared by all who want the same, and
-// goes on when those who wait give up, so that the next finds them.
+// leases keeps credentials that end: those that a role was assumed with, one for each holding, or those that were found, of the one holding that there
+// is. Asking for them is shared by all who want the same, and goes on when those who wait give up, so that the next finds them.
 type leases struct {
+	what   string // is asked for, in errors
 	assume func(context.Context, holding) (*sigv4.Signer, time.Time, error)
 
 	base   context.Context // of every request to STS; ends with close
@@ -36,7 +38,7 @@ type leases struct {
 // lease is one holding's credentials. Its fields are leases.mu's.
 type lease struct {
 	signer  *sigv4.Signer // nil until STS first answered
-	expires time.Time
+	expires time.Time     // zero: they do not
 	used    time.Time
 	due     time.Time     // when STS is to be asked next
 	asked   chan struct{} // closed when STS has answered; nil: it is not being asked
@@ -44,10 +46,12 @@ type lease struct {
 }
 
 // lasts reports whether another URL can be signed.
-func (e *lease) lasts(now time.Time) bool { return e.expires.Sub(now) >= leaseRemnant }
+func (e *lease) lasts(now time.Time) bool {
+	return e.signer != nil && (e.expires.IsZero() || e.expires.Sub(now) >= leaseRemnant)
+}
 
-func newLeases(assume func(context.Context, holding) (*sigv4.Signer, time.Time, error)) *leases {
-	l := &leases{assume: assume, all: map[holding]*lease{}}
+func newLeases(what string, assume func(context.Context, holding) (*sigv4.Signer, time.Time, error)) *leases {
+	l := &leases{what: what, assume: assume, all: map[holding]*lease{}}
 	l.base, l.cancel = context.WithCancel(context.Background())
 	return l
 }
@@ -72,13 +76,13 @@ func (l *leases) get(ctx context.Context, h holding, now time.Time) (*sigv4.Sign
 		select {
 		case <-asked:
 		case <-ctx.Done():
-			return nil, time.Time{}, fmt.Errorf("%w: assume role: %w", ErrNoIdentity, ctx.Err())
+			return nil, time.Time{}, fmt.Errorf("%w: %s: %w", ErrNoIdentity, l.what, ctx.Err())
 		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !e.lasts(now) {
-		return nil, time.Time{}, fmt.Errorf("%w: assume role: %w", ErrNoIdentity, e.err)
+		return nil, time.Time{}, fmt.Errorf("%w: %s: %w", ErrNoIdentity, l.what, e.err)
 	}
 	return e.signer, e.expires, nil
 }
@@ -89,14 +93,17 @@ func (l *leases) ask(h holding, e *lease, now time.Time) {
 	defer cancel()
 	signer, expires, err := l.assume(ctx, h)
 	life := expires.Sub(now)
-	if err == nil && life < leaseRemnant {
+	if err == nil && !expires.IsZero() && life < leaseRemnant {
 		err = fmt.Errorf("the credentials end %s from now; want %s or more", life, leaseRemnant)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e.err = err; err != nil {
+	switch e.err = err; {
+	case err != nil:
 		e.due = now.Add(leasePause)
-	} else {
+	case expires.IsZero():
+		e.signer, e.expires, e.due = signer, expires, now.Add(leaseRenewal)
+	default:
 		e.signer, e.expires, e.due = signer, expires, expires.Add(-max(leaseRemnant, min(leaseRenewal, life/2)))
 	}
 	close(e.asked)

@@ -44,7 +44,7 @@ func hourFrom(t time.Time) func(context.Context, int) (time.Time, error) {
 func newTestLeases(t *testing.T, serve func(context.Context, int) (time.Time, error)) (*leases, *teller) {
 	t.Helper()
 	sts := &teller{serve: serve}
-	l := newLeases(sts.assume)
+	l := newLeases("assume role", sts.assume)
 	t.Cleanup(l.close)
 	return l, sts
 }

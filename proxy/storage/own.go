@@ -21,25 +21,19 @@ import (
 // ownTimeout bounds each request that the gateway itself originates, beside the caller's context.
 const ownTimeout = 15 * time.Second
 
-// newSDK builds the options directly: config.LoadDefaultConfig would read AWS_* variables and files of the machine.
+// newSDK builds the options directly: of AWS_* variables and files of the machine only credentials are read, and those only if none are configured.
 func (b *Backend) newSDK() *s3.Client {
 	return s3.New(s3.Options{
 		Region:       b.config.Region,
 		BaseEndpoint: aws.String(b.scheme + "://" + b.host),
 		UsePathStyle: b.config.PathStyle,
-		Credentials:  sdkCredentials(&b.config.Credentials),
+		Credentials:  b.sign.provider(),
 		HTTPClient:   sdkHTTP(b.transport),
-		Retryer:      aws.NopRetryer{}, // who asks knows what an unknown outcome means; the SDK does not
+		Retryer:      aws.NopRetryer{}, // what may be asked again, Config.again asks
 		// Not every server knows the checksums that the SDK would add, and the answers' are verified by nobody.
 		RequestChecksumCalculation:  aws.RequestChecksumCalculationWhenRequired,
 		ResponseChecksumValidation:  aws.ResponseChecksumValidationWhenRequired,
 		DisableS3ExpressSessionAuth: aws.Bool(true), // no session call for a bucket that is named like a directory bucket
-	})
-}
-
-func sdkCredentials(id *Credentials) aws.CredentialsProvider {
-	return aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-		return aws.Credentials{AccessKeyID: id.AccessKeyID, SecretAccessKey: id.SecretAccessKey}, nil
 	})
 }
 
@@ -66,9 +60,13 @@ func (b *Backend) ListParts(ctx context.Context, bucket, key, uploadID string) (
 		func(o *s3.ListPartsPaginatorOptions) { o.StopOnDuplicateToken = true })
 	var parts []Part
 	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+		var page *s3.ListPartsOutput
+		err := b.config.again(ctx, func() (err error) {
+			page, err = pages.NextPage(ctx)
+			return translate(err)
+		})
 		if err != nil {
-			return nil, fmt.Errorf("list parts: %w", translate(err))
+			return nil, fmt.Errorf("list parts: %w", err)
 		}
 		for _, p := range page.Parts {
 			parts = append(parts, Part{Number: int(aws.ToInt32(p.PartNumber)), Size: aws.ToInt64(p.Size), ETag: aws.ToString(p.ETag), SHA256: sha256Of(p.ChecksumSHA256)})
@@ -91,8 +89,11 @@ func sha256Of(listed *string) string {
 
 // AbortUpload ends the upload; nil also if it is gone already. ErrUnavailable.
 func (b *Backend) AbortUpload(ctx context.Context, bucket, key, uploadID string) error {
-	_, err := b.sdk.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &bucket, Key: &key, UploadId: &uploadID})
-	if err = translate(err); err != nil && !errors.Is(err, ErrNoSuchUpload) {
+	err := b.config.again(ctx, func() error {
+		_, err := b.sdk.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &bucket, Key: &key, UploadId: &uploadID})
+		return translate(err)
+	})
+	if err != nil && !errors.Is(err, ErrNoSuchUpload) {
 		return fmt.Errorf("abort upload: %w", err)
 	}
 	return nil
@@ -111,9 +112,13 @@ func (b *Backend) HeadObject(ctx context.Context, bucket, key, version string) (
 	if version != "" {
 		in.VersionId = &version
 	}
-	head, err := b.sdk.HeadObject(ctx, in)
+	var head *s3.HeadObjectOutput
+	err := b.config.again(ctx, func() (err error) {
+		head, err = b.sdk.HeadObject(ctx, in)
+		return translate(err)
+	})
 	if err != nil {
-		return nil, fmt.Errorf("head object: %w", translate(err))
+		return nil, fmt.Errorf("head object: %w", err)
 	}
 	return &Object{
 		Size:         aws.ToInt64(head.ContentLength),

@@ -28,20 +28,19 @@ func (b *Backend) Presigned(ctx context.Context, c *Call, g Grantee, ttl time.Du
 	headers = append(headers, sigv4.Header{Name: "host", Value: host})
 	headers = append(headers, c.Headers...)
 	until = now.Add(ttl)
-	signer := b.presignGet
+	sign := b.getSigner
 	if c.Method == http.MethodPut {
-		var ends time.Time
-		if signer, ends, err = b.putSigner(ctx, c.Bucket, g, now); err != nil {
-			return "", time.Time{}, fmt.Errorf("presign PUT: %w", err)
-		}
-		if !ends.IsZero() && ends.Before(until) {
-			until = ends
-		}
+		sign = b.putSigner
 		if c.ContentLength >= 0 {
 			headers = append(headers, sigv4.Header{Name: "content-length", Value: strconv.FormatInt(c.ContentLength, 10)})
 		}
-	} else if signer == nil {
-		return "", time.Time{}, fmt.Errorf("presign GET: %w: storage %q has no presign_get", ErrNoIdentity, b.config.Name)
+	}
+	signer, ends, err := sign(ctx, c.Bucket, g, now)
+	if err != nil {
+		return "", time.Time{}, fmt.Errorf("presign %s: %w", c.Method, err)
+	}
+	if !ends.IsZero() && ends.Before(until) {
+		until = ends
 	}
 	// x-id is what the SDKs add to say which operation a URL is for; storage ignores it.
 	query := "x-id=" + operation
@@ -57,9 +56,17 @@ func (b *Backend) Presigned(ctx context.Context, c *Call, g Grantee, ttl time.Du
 // putSigner returns what signs g's uploads to bucket, and when it ends if it does.
 func (b *Backend) putSigner(ctx context.Context, bucket string, g Grantee, now time.Time) (*sigv4.Signer, time.Time, error) {
 	if b.leases == nil {
-		return b.presignPut, time.Time{}, nil
+		return b.presignPut.signer(ctx, now)
 	}
 	return b.leases.get(ctx, holding{bucket, g.Tenant, g.Prefix}, now)
+}
+
+// getSigner returns what signs downloads, the same for everybody.
+func (b *Backend) getSigner(ctx context.Context, _ string, _ Grantee, now time.Time) (*sigv4.Signer, time.Time, error) {
+	if b.presignGet == nil {
+		return nil, time.Time{}, fmt.Errorf("%w: storage %q has no presign_get", ErrNoIdentity, b.config.Name)
+	}
+	return b.presignGet.signer(ctx, now)
 }
 
 // presignable returns the operation that c is, or why it must not be presigned.

@@ -96,7 +96,7 @@ func (b *Backend) newAssumer() (*assumer, error) {
 	a.sdk = sts.New(sts.Options{
 		Region:       b.config.Region,
 		BaseEndpoint: aws.String(at.scheme + "://" + at.host),
-		Credentials:  sdkCredentials(b.config.PresignPut),
+		Credentials:  b.presignPut.provider(),
 		HTTPClient:   sdkHTTP(a.transport),
 		Retryer:      aws.NopRetryer{},
 	})

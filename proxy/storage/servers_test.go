@@ -225,7 +225,10 @@ func TestVersitygwRelayed(t *testing.T) {
 				if c.unknown {
 					length = -1
 				}
-				r := b.Relayed(&Call{Method: "PUT", Bucket: "bucket", Key: "key", Query: part(number, id), Headers: c.headers, Payload: c.payload, ContentLength: length}, time.Now())
+				r, err := b.Relayed(t.Context(), &Call{Method: "PUT", Bucket: "bucket", Key: "key", Query: part(number, id), Headers: c.headers, Payload: c.payload, ContentLength: length}, time.Now())
+				if err != nil {
+					t.Fatal(err)
+				}
 				if got := send(t, r.Method, "http://"+b.Host()+r.Target, b.Host(), r.Headers, io.NopCloser(bytes.NewReader(sent)), r.Length); got != data.want {
 					t.Errorf("status %d, want %d", got, data.want)
 				}

@@ -7,7 +7,8 @@
 //
 // Each backend has up to three identities: credentials sign headers of requests that the gateway sends; PresignPut signs
 // URLs for UploadPart and PutObject; PresignGet, if there, signs URLs for GetObject and never a PUT. With a PutRole, PresignPut
-// signs no URL itself: it assumes the role for each tenant's prefix, and what STS leases for it signs (role.go, lease.go).
+// signs no URL itself: it assumes the role for each tenant's prefix, and what STS leases for it signs (role.go, lease.go). Credentials that are not
+// configured are found as AWS's SDKs find them (found.go), and leased in the same way.
 //
 // A key is decoded in a Call and encoded once, by AWS's rules, on the wire. Nothing on the way cleans it: "//", a leading slash
 // and dots arrive at storage as they are.
@@ -36,13 +37,15 @@ type Credentials struct{ AccessKeyID, SecretAccessKey string }
 
 // Config of one backend.
 type Config struct {
-	Name, Endpoint, Region string // Endpoint: "http://host:port" or "https://host[:port]"
-	PathStyle              bool   // false: bucket.host
-	Credentials            Credentials
+	Name, Endpoint, Region string       // Endpoint: "http://host:port" or "https://host[:port]"
+	PathStyle              bool         // false: bucket.host
+	Credentials            Credentials  // none: those that AWS's SDKs would find
+	Profile                string       // of AWS's shared files, to find them in; "": AWS_PROFILE
 	PresignPut, PresignGet *Credentials // nil: Credentials signs presigned PUTs; no presigned GETs
-	PutRole                *Role        // nil: PresignPut signs itself
+	PutRole                *Role        // nil: PresignPut signs itself. Assumed with PresignPut, or with Credentials if that is nil
 	Exclusive              bool         // nobody but the gateway creates uploads there
 	CAFile                 string       // PEM; the only authorities that are trusted for https. "": the system's
+	Tries                  int          // of what may be asked again; 0: 3
 	NoAWSChunked           bool         // storage that cannot take STREAMING-UNSIGNED-PAYLOAD-TRAILER
 }
 
@@ -51,18 +54,18 @@ var (
 	ErrUnavailable  = errors.New("storage unavailable") // not reached, no answer in time, or a 5xx to a call of the gateway's own
 	ErrNoSuchUpload = errors.New("no such upload at storage")
 	ErrNotFound     = errors.New("not found at storage")
-	ErrNoIdentity   = errors.New("no identity to sign the URL with") // STS was too slow, was away, or refused; or none is configured
+	ErrNoIdentity   = errors.New("no identity to sign with") // whoever gives credentials was too slow, was away, or refused; or none is configured
 )
 
 // Backend is one S3 server. Safe for concurrent use.
 type Backend struct {
 	config       Config
 	scheme, host string // host[:port], without the scheme's default port
-	sign         *sigv4.Signer
-	presignPut   *sigv4.Signer
-	presignGet   *sigv4.Signer // nil: no presigned GETs
-	assumer      *assumer      // nil: presignPut signs itself
-	leases       *leases       // of assumer
+	sign         *identity
+	presignPut   *identity
+	presignGet   *identity // nil: no presigned GETs
+	assumer      *assumer  // nil: presignPut signs itself
+	leases       *leases   // of assumer
 	conns        *relay.Storage
 	transport    *http.Transport
 	sdk          *s3.Client
@@ -79,32 +82,33 @@ func New(c Config) (*Backend, error) {
 		return nil, fmt.Errorf("storage %q: endpoint %q: virtual-host style needs a host name; set path_style", c.Name, c.Endpoint)
 	}
 	b.scheme, b.host = at.scheme, at.host
-	if b.sign, err = c.signer(&c.Credentials); err != nil {
+	if b.sign, err = c.identity(&c.Credentials); err != nil {
 		return nil, fmt.Errorf("storage %q: %w", c.Name, err)
 	}
 	b.presignPut = b.sign
 	if c.PresignPut != nil {
-		if b.presignPut, err = c.signer(c.PresignPut); err != nil {
+		s, err := c.signer(c.PresignPut)
+		if err != nil {
 			return nil, fmt.Errorf("storage %q: presign_put: %w", c.Name, err)
 		}
+		b.presignPut = &identity{fixed: s}
 	}
 	if c.PresignGet != nil {
-		if b.presignGet, err = c.signer(c.PresignGet); err != nil {
+		s, err := c.signer(c.PresignGet)
+		if err != nil {
 			return nil, fmt.Errorf("storage %q: presign_get: %w", c.Name, err)
 		}
+		b.presignGet = &identity{fixed: s}
 	}
 	tlsConfig, err := c.tls(at)
 	if err != nil {
 		return nil, fmt.Errorf("storage %q: %w", c.Name, err)
 	}
 	if c.PutRole != nil {
-		if c.PresignPut == nil {
-			return nil, fmt.Errorf("storage %q: presign_put: a role needs credentials to be assumed with", c.Name)
-		}
 		if b.assumer, err = b.newAssumer(); err != nil {
 			return nil, fmt.Errorf("storage %q: presign_put: %w", c.Name, err)
 		}
-		b.leases = newLeases(b.assumer.assume)
+		b.leases = newLeases("assume role", b.assumer.assume)
 	}
 	b.conns = relay.NewStorage(relay.StorageConfig{Address: at.address, TLS: tlsConfig, DialTimeout: dialTimeout})
 	b.transport = newTransport(at.address, tlsConfig)
@@ -135,8 +139,9 @@ func (b *Backend) WebOrigin() string {
 // Conns is where relayed requests go, whatever their bucket: virtual-host style changes the Host header, not the address.
 func (b *Backend) Conns(string) *relay.Storage { return b.conns }
 
-// Close ends idle connections, and what STS is being asked.
+// Close ends idle connections, and what STS and others are being asked for credentials.
 func (b *Backend) Close() {
+	b.sign.close()
 	if b.leases != nil {
 		b.leases.close()
 		b.assumer.transport.CloseIdleConnections()

@@ -78,7 +78,8 @@ type Storage struct {
 	Default  string            `yaml:"default"`
 }
 
-// Backend is one S3 server. PathStyle and AWSChunked are true unless said otherwise.
+// Backend is one S3 server. PathStyle and AWSChunked are true unless said otherwise. Without keys of its own, its credentials are found as AWS's SDKs
+// find them, in Profile if that is set.
 type Backend struct {
 	Name            string       `yaml:"name"`
 	Endpoint        string       `yaml:"endpoint"`
@@ -86,13 +87,15 @@ type Backend struct {
 	PathStyle       *bool        `yaml:"path_style"`
 	AccessKeyID     string       `yaml:"access_key_id"`
 	SecretAccessKey string       `yaml:"secret_access_key"`
+	Profile         string       `yaml:"profile"`
 	AWSChunked      *bool        `yaml:"aws_chunked"`
 	Exclusive       bool         `yaml:"exclusive"`
 	PresignPut      *PutIdentity `yaml:"presign_put"`
 	PresignGet      *Credentials `yaml:"presign_get"`
 }
 
-// PutIdentity signs the URLs of uploads: itself, or, with RoleARN, by assuming that role for each tenant's prefix.
+// PutIdentity signs the URLs of uploads: itself, or, with RoleARN, by assuming that role for each tenant's prefix. Without keys, the backend's
+// credentials assume it.
 type PutIdentity struct {
 	AccessKeyID     string `yaml:"access_key_id"`
 	SecretAccessKey string `yaml:"secret_access_key"`

@@ -82,6 +82,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"no endpoint", strings.Replace(works, "      endpoint: http://127.0.0.1:7070\n", "", 1), "partway.yaml:3: storage.backends[0].endpoint: missing"},
 		{"endpoint with a path", strings.Replace(works, ":7070", ":7070/a", 1), `partway.yaml:4: storage.backends[0].endpoint: "http://127.0.0.1:7070/a" is not http://HOST[:PORT] or https://HOST[:PORT]`},
 		{"no secret", strings.Replace(works, "      secret_access_key: secret\n", "", 1), "partway.yaml:3: storage.backends[0].secret_access_key: missing"},
+		{"profile beside keys", strings.Replace(works, "  default", "      profile: other\n  default", 1), "partway.yaml:7: storage.backends[0].profile: set beside access_key_id: one or the other"},
 		{"half an identity", works[:strings.Index(works, "  default")] + "      presign_put: {access_key_id: a}\n  default: main\n", "partway.yaml:7: storage.backends[0].presign_put.secret_access_key: missing"},
 		{"external id without a role", withPut("external_id: x"), "partway.yaml:7: storage.backends[0].presign_put.external_id: set without role_arn"},
 		{"STS without a role", withPut("sts_endpoint: 'https://h'"), "partway.yaml:7: storage.backends[0].presign_put.sts_endpoint: set without role_arn"},

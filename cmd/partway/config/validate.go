@@ -145,7 +145,10 @@ func (c *Config) checkStorage(k *check) {
 		k.require(!names[b.Name], at+".name", "%q stands twice", b.Name)
 		names[b.Name] = true
 		k.endpoint(at+".endpoint", b.Endpoint)
-		k.credentials(at, &Credentials{b.AccessKeyID, b.SecretAccessKey})
+		if keys := (Credentials{b.AccessKeyID, b.SecretAccessKey}); keys != (Credentials{}) {
+			k.credentials(at, &keys)
+			k.require(b.Profile == "", at+".profile", "set beside access_key_id: one or the other")
+		}
 		k.putIdentity(at+".presign_put", b.PresignPut)
 		k.credentials(at+".presign_get", b.PresignGet)
 	}
@@ -182,7 +185,9 @@ func (k *check) putIdentity(at string, id *PutIdentity) {
 	if id == nil {
 		return
 	}
-	k.credentials(at, &Credentials{id.AccessKeyID, id.SecretAccessKey})
+	if keys := (Credentials{id.AccessKeyID, id.SecretAccessKey}); keys != (Credentials{}) || id.RoleARN == "" {
+		k.credentials(at, &keys)
+	}
 	if id.RoleARN == "" {
 		k.require(id.STSEndpoint == "", at+".sts_endpoint", "set without role_arn")
 		k.require(id.ExternalID == "", at+".external_id", "set without role_arn")
