@@ -74,10 +74,14 @@ lint: $(LINT) ## style and import rules
 $(LINT):
 	GOBIN=$(DEPS)/bin $(GO) install $(LINT_AT)
 
-bench: build deps ## figures and plots into bench/results/; on loopback, some ten minutes; a quiet machine tells more
+bench: build bin/partway-nodemo deps ## figures and plots into bench/results/; on loopback, some ten minutes; a quiet machine tells more
 	$(GO) run ./bench $(BENCH)
 
-bench-compare: build deps ## a run of its own, beside the last one that was committed: ratios, and what got worse than the spread
+.PHONY: bin/partway-nodemo
+bin/partway-nodemo: ## as releases are
+	CGO_ENABLED=0 $(GO) build -trimpath -tags nodemo -o $@ ./cmd/partway
+
+bench-compare: build bin/partway-nodemo deps ## a run of its own, beside the last one that was committed: ratios, and what got worse than the spread
 	@mkdir -p $(DEPS)/bench && rm -f $(DEPS)/bench/*.json
 	$(GO) run ./bench -results $(DEPS)/bench $(BENCH)
 	$(GO) run ./bench compare "$$(git ls-files 'bench/results/*.json' | tail -n 1)" $(DEPS)/bench/*.json

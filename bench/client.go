@@ -167,25 +167,29 @@ func (c *client) send(f *os.File, n int64) error {
 
 // inParallel runs f on n clients and returns the first error.
 func inParallel(t *target, n int, f func(worker int, c *client) error) error {
-	errs := make(chan error, n)
-	var all sync.WaitGroup
-	for worker := range n {
-		all.Go(func() {
-			c, err := t.dial()
-			if err == nil {
-				defer c.close()
-				err = f(worker, c)
-			}
-			errs <- err
-		})
-	}
-	all.Wait()
-	for range n {
-		if err := <-errs; err != nil {
+	return workers(n, func(worker int) error {
+		c, err := t.dial()
+		if err != nil {
 			return err
 		}
+		defer c.close()
+		return f(worker, c)
+	})
+}
+
+// workers runs f n times at once and returns the first error.
+func workers(n int, f func(worker int) error) error {
+	errs := make(chan error, n)
+	for worker := range n {
+		go func() { errs <- f(worker) }()
 	}
-	return nil
+	var first error
+	for range n {
+		if err := <-errs; first == nil {
+			first = err
+		}
+	}
+	return first
 }
 
 // timings collects from several goroutines.

@@ -59,7 +59,7 @@ func direct(o *options, res *result) error {
 	cp := []string{o.aws, "s3", "cp", "--only-show-errors", file, "s3://" + r.Bucket + "/" + r.Tenant.Prefix + "bench"}
 	roads := []road{
 		{name: "straight to storage", command: cp, env: r.Storage.env(r.StorageEndpoint, r.Region)},
-		{name: "partway exec", command: append([]string{o.partway, "exec", "--"}, cp...), env: []string{"PARTWAY_ENDPOINT=" + r.Endpoint, "PARTWAY_TOKEN=" + r.Tenant.Bearer}},
+		{name: "partway exec", command: append([]string{o.demo, "exec", "--"}, cp...), env: []string{"PARTWAY_ENDPOINT=" + r.Endpoint, "PARTWAY_TOKEN=" + r.Tenant.Bearer}},
 		{name: "relay", command: cp, env: r.Tenant.env(r.Endpoint, r.Region)},
 	}
 	for round := range o.rounds + 1 {
@@ -93,7 +93,7 @@ func (w *road) once(demo *process, dir string, res *result) error {
 
 func startDemo(o *options) (*process, *ready, error) {
 	file := o.path("demo.json")
-	p, err := start(o.path("demo.log"), exec.Command(o.partway, "demo", "--dir", o.path("demo"), "--listen", "127.0.0.1:0", "--ready-file", file))
+	p, err := start(o.path("demo.log"), exec.Command(o.demo, "demo", "--dir", o.path("demo"), "--listen", "127.0.0.1:0", "--ready-file", file))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -27,13 +27,13 @@ import (
 
 // options of one run, and the places that its measurements share.
 type options struct {
-	partway, versitygw, aws string // binaries
-	results, only           string
-	rounds                  int
-	gib                     int // per relay measurement
-	requests                int // per measurement of small requests
-	inFlight, idle, open    int
-	directMiB               int
+	partway, demo, versitygw, aws string // binaries
+	results, only                 string
+	rounds                        int
+	gib                           int // per relay measurement
+	requests                      int // per measurement of small requests
+	inFlight, idle, open          int
+	directMiB                     int
 
 	dir   string // temporary
 	files files
@@ -48,7 +48,8 @@ func main() {
 		}
 	}
 	var o options
-	flag.StringVar(&o.partway, "partway", "bin/partway", "the `binary` to measure")
+	flag.StringVar(&o.partway, "partway", "bin/partway-nodemo", "the `binary` to measure, built as releases are")
+	flag.StringVar(&o.demo, "demo", "bin/partway", "the `binary` with the demo in it")
 	flag.StringVar(&o.versitygw, "versitygw", ".deps/bin/versitygw", "the rival's `binary`")
 	flag.StringVar(&o.aws, "aws", ".deps/venv/bin/aws", "aws-cli `binary`")
 	flag.StringVar(&o.results, "results", "bench/results", "`directory` for what comes out")

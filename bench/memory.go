@@ -50,10 +50,16 @@ func inFlight(o *options, res *result, s subject, name string, secure, awsChunke
 	before := r.peak()
 	var halfway sync.WaitGroup
 	halfway.Add(o.inFlight)
-	err = inParallel(&r.target, o.inFlight, func(worker int, c *client) error {
-		var once sync.Once
-		half := func() { once.Do(halfway.Done) }
+	ramp := make(chan struct{}, 32) // so many begin at once: handshakes have their time, too
+	err = workers(o.inFlight, func(worker int) error {
+		ramp <- struct{}{}
+		half := sync.OnceFunc(func() { <-ramp; halfway.Done() })
 		defer half() // one that failed keeps nobody waiting
+		c, err := r.dial()
+		if err != nil {
+			return err
+		}
+		defer c.close()
 		meet := func() { half(); halfway.Wait() }
 		if awsChunked {
 			return c.sendChunked("big", id, worker+1, meet)

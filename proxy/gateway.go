@@ -97,6 +97,9 @@ type Gateway struct {
 	running  sync.WaitGroup  // Completes that go on without their client, the writer of refusals, and the sweep
 }
 
+// idleWorker is how long fasthttp keeps a goroutine with nothing to do. Every relayed body leaves one behind, with its stack.
+const idleWorker = time.Second
+
 // lastWords is how long transfers that were cut may take to end.
 const lastWords = 10 * time.Second
 
@@ -151,6 +154,7 @@ func (g *Gateway) newApp() *fiber.App {
 	server := app.Server()
 	server.HeaderReceived = g.intake
 	server.KeepHijackedConns = true
+	server.MaxIdleWorkerDuration = idleWorker
 	return app
 }
 

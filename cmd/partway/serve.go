@@ -39,6 +39,7 @@ func newServe() *cobra.Command {
 			if err := removeReady(readyFile); err != nil {
 				return err
 			}
+			tuneGC()
 			ctx, stop := untilSignal(cmd.Context())
 			defer stop()
 			s, err := open(ctx, c, newLog(c.Log, os.Stderr))

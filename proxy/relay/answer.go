@@ -10,6 +10,8 @@ import (
 const (
 	answerBody = 1 << 20 // longest body of an answer
 	answerHead = 1 << 20 // all heads of one answer, interim ones too
+	// answerBuffer is held for as long as a connection to storage lives, and the answer to a PUT fits.
+	answerBuffer = 1 << 10
 )
 
 // Answer is what storage said.

@@ -81,7 +81,7 @@ func (k *link) hasEnded() bool {
 
 func (k *link) read() {
 	limited := &io.LimitedReader{R: k.Conn}
-	r := bufio.NewReaderSize(limited, 4<<10)
+	r := bufio.NewReaderSize(limited, answerBuffer)
 	for k.readTurn(limited, r) {
 	}
 	k.storage.drop(k)

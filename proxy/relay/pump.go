@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync"
 	"time"
 )
 
 const (
-	copyBuffer = 256 << 10
 	// spliceStep is moved between two looks at the clock.
 	spliceStep = 8 << 20
 	// A client that has so much waiting in the kernel, or all the rest, within backlogWait is not the slow side.
@@ -19,8 +17,6 @@ const (
 	// blameWait shows whether the client's side of a broken splice is still there.
 	blameWait = 10 * time.Millisecond
 )
-
-var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
 
 // pump moves the body of one exchange to one link. Its errors are ErrClient, ErrStorage, or errStopped.
 type pump struct {
@@ -55,12 +51,12 @@ func (p *pump) copy(r *Request) error {
 		src.Reader = r.Body(p.exchange.body)
 	}
 	p.exchange.conn.startBody()
-	buf := copyBuffers.Get().(*[copyBuffer]byte)
-	defer copyBuffers.Put(buf)
+	buf := takeBuffer(p.exchange.conn.plainTCP() == nil)
+	defer buf.giveBack()
 	if r.Length < 0 {
-		return p.copyChunked(src, buf[:])
+		return p.copyChunked(src, buf.bytes)
 	}
-	return p.copyPlain(src, r.Length, buf[:])
+	return p.copyPlain(src, r.Length, buf.bytes)
 }
 
 func (p *pump) copyPlain(src io.Reader, length int64, buf []byte) error {
@@ -97,24 +93,29 @@ func (p *pump) copyPlain(src io.Reader, length int64, buf []byte) error {
 	}
 }
 
+// chunkFrame is the room in the buffer of copyChunked for the size line before the data, and for what follows.
+const (
+	sizeLine, crlf, lastChunk = 10, "\r\n", "0\r\n\r\n"
+	chunkFrame                = sizeLine + len(crlf) + len(lastChunk)
+)
+
 func (p *pump) copyChunked(src io.Reader, buf []byte) error {
-	const size, crlf, end = 10, "\r\n", "0\r\n\r\n" // room for the size line before the data, and for what follows
-	data := buf[size : len(buf)-len(crlf)-len(end)]
+	data := buf[sizeLine : len(buf)-len(crlf)-len(lastChunk)]
 	for {
 		n, err := src.Read(data)
 		ended := errors.Is(err, io.EOF)
 		if err != nil && !ended {
 			return p.fault(ErrClient, err)
 		}
-		frame := buf[size:size]
+		frame := buf[sizeLine:sizeLine]
 		if n > 0 {
 			line := fmt.Appendf(nil, "%x\r\n", n)
-			frame = buf[size-len(line) : size+n]
+			frame = buf[sizeLine-len(line) : sizeLine+n]
 			copy(frame, line)
 			frame = append(frame, crlf...)
 		}
 		if ended {
-			frame = append(frame, end...)
+			frame = append(frame, lastChunk...)
 		}
 		if len(frame) > 0 {
 			if err := p.write(frame); err != nil {
@@ -193,10 +194,9 @@ func (p *pump) spliceOnce() error {
 // the kernel holds bytes of the client that nobody has fetched.
 func (p *pump) tryBacklog() error {
 	conn, body := p.exchange.conn, p.exchange.body
-	buf := copyBuffers.Get().(*[copyBuffer]byte)
-	defer copyBuffers.Put(buf)
+	buf := make([]byte, min(body.left, backlogBytes))
 	p.brake.readUntil(time.Now().Add(backlogWait))
-	n, err := io.ReadFull(conn.socket, buf[:min(body.left, copyBuffer)])
+	n, err := io.ReadFull(conn.socket, buf)
 	body.took(int64(n))
 	if n < backlogBytes && !body.ended {
 		if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
