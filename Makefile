@@ -59,9 +59,11 @@ compatibility: ## docs/compatibility.md, from what e2e-clients finds
 	PARTWAY_E2E_RESULTS=$(DEPS)/results.jsonl $(MAKE) e2e-clients
 	cd e2e && $(GO) run ./compatibility <$(DEPS)/results.jsonl >../docs/compatibility.md
 
-nightly: deps web ## what takes too long for every run: the clients and the rules of multipart with MinIO as storage, 10,000 parts that really go up
-	cd e2e && PARTWAY_E2E_STORAGE=minio $(GO) test -race -count 1 -timeout 40m -run '^(TestClients|TestMultipartToTheLetter|TestChecksumsOfEveryAlgorithm)$$' .
-	cd e2e && $(GO) test -race -count 1 -timeout 20m -tags nightly -run '^TestTenThousandPartsOfAnUpload$$' .
+RESUME := TestKilledClientsGoOn|TestTwoWritersNeverMixTheirFiles|TestWhatHappensBeforeAnUploadIsTakenUp|TestAURLFromBeforeIsUsedLate
+
+nightly: deps web ## what takes too long for every run: the clients, multipart and resuming with MinIO as storage, 10,000 parts that really go up, resuming by every client and of a GiB
+	cd e2e && PARTWAY_E2E_STORAGE=minio $(GO) test -race -count 1 -timeout 40m -run '^(TestClients|TestMultipartToTheLetter|TestChecksumsOfEveryAlgorithm|$(RESUME))$$' .
+	cd e2e && $(GO) test -race -count 1 -timeout 60m -v -tags nightly -run '^(TestTenThousandPartsOfAnUpload|TestResumeByEveryClient|TestResumeOfAGiB|TestTwoWritersAHundredTimes)$$' .
 	cd release && PARTWAY_RELEASE_TARGETS=all $(GO) test -count 1 -timeout 40m .
 	cd e2e && PARTWAY_E2E_LONG=1 $(GO) test -race -count 1 -timeout 20m -run '^TestThePages$$' .
 

@@ -25,6 +25,7 @@ type resumer struct {
 	exec     bool   // under partway exec
 	work     func(t *testing.T, n *harness.Tenant, path, key string) (env, command []string)
 	saves    bool // what had landed does not travel again
+	changes  bool // a byte of the first part between the two runs
 }
 
 const (
@@ -50,7 +51,8 @@ func tool(t *testing.T, path string) string {
 }
 
 // A client that is killed and started again sends what is missing, and the object is whole. Over https aws-cli says beforehand what a part is
-// only where it computes no checksum beside the signature; under exec nothing is asked of it.
+// only where it computes no checksum beside the signature; under exec nothing is asked of it. If the file became another meanwhile, the object is the new
+// one, and only what changed travels besides.
 func TestKilledClientsGoOn(t *testing.T) {
 	plain := ownStack(t, harness.Setup{Config: []string{resumeConfig}})
 	stores := ownStack(t, harness.Setup{Mongo: harness.SecantusDB, Config: []string{resumeConfig}})
@@ -59,10 +61,11 @@ func TestKilledClientsGoOn(t *testing.T) {
 		stack  *harness.Stack
 		killed int // at how many percent
 	}{
-		{resumer{"aws-cli", few, false, awsCopies, true}, stores, 60},
-		{resumer{"aws-cli over https, checksums when required", whenRequired + few, false, awsCopies, true}, secureStack(t, resumeConfig), 90},
-		{resumer{"aws-cli under exec", few, true, awsCopies, true}, stores, 60},
-		{resumer{"partway cp", "", false, cpCopies, true}, plain, 30},
+		{resumer{name: "aws-cli", settings: few, work: awsCopies, saves: true}, stores, 60},
+		{resumer{name: "aws-cli, another file", settings: few, work: awsCopies, saves: true, changes: true}, plain, 60},
+		{resumer{name: "aws-cli over https, checksums when required", settings: whenRequired + few, work: awsCopies, saves: true}, secureStack(t, resumeConfig), 90},
+		{resumer{name: "aws-cli under exec, another file", settings: few, exec: true, work: awsCopies, saves: true, changes: true}, stores, 60},
+		{resumer{name: "partway cp", work: cpCopies, saves: true}, plain, 30},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.goesOn(t, test.stack.UncheckedTenant(t, mayResume), 64*mib, test.killed) })
 	}
@@ -80,12 +83,19 @@ func (c *resumer) goesOn(t *testing.T, n *harness.Tenant, size, percent int) {
 	if landed == 0 {
 		t.Fatal("nothing had landed")
 	}
-	travelled := onTheWire(n)
-	out := c.run(t, n, path, key)
-	again := travelled()
-	(&session{Tenant: n}).stored(t, "big", content)
-	t.Logf("%s: killed at %d %% of %d bytes: %d had landed, %d travelled on the second run %s", c.name, percent, size, landed, again, regexp.MustCompile(`partway: .*`).FindString(out))
 	missing := int64(size) - landed
+	if c.changes {
+		missing += 8 * mib // the part that it is in
+		content[100] ^= 1
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	travelled, begun := onTheWire(n), time.Now()
+	out := c.run(t, n, path, key)
+	again, took := travelled(), time.Since(begun)
+	(&session{Tenant: n}).stored(t, "big", content)
+	t.Logf("%s: killed at %d %% of %d bytes: %d had landed, %d travelled on the second run, in %.1f s %s", c.name, percent, size, landed, again, took.Seconds(), regexp.MustCompile(`partway: .*`).FindString(out))
 	if most := missing + missing/20 + mib; c.saves && again > most {
 		t.Errorf("%d bytes had landed, and %d travelled again", landed, again)
 	} else if !c.saves && again < int64(size) {
