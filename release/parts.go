@@ -77,7 +77,7 @@ func goModules(root string, b *built) ([]part, error) {
 	}
 	own, err := licences(strings.TrimSpace(string(goroot)))
 	if err != nil {
-		return nil, fmt.Errorf("Go: %w", err)
+		return nil, fmt.Errorf("the licence of Go: %w", err)
 	}
 	all := []part{{ecosystem: "golang", name: "std", version: strings.TrimPrefix(b.info.GoVersion, "go"), licences: own}}
 	var wrong []error

@@ -30,7 +30,7 @@ func sbom(b *built, sha256 string, all []part) ([]byte, error) {
 			BOMRef: ref, Type: cdx.ComponentTypeApplication, Name: "partway", Version: b.version, Licenses: spdx("Apache-2.0"),
 			Hashes: &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA256, Value: sha256}},
 			Properties: &[]cdx.Property{
-				{Name: "partway:target", Value: b.target.String()},
+				{Name: "partway:target", Value: b.String()},
 				{Name: "partway:commit", Value: b.commit},
 				{Name: "partway:tags", Value: tags},
 			},
