@@ -54,6 +54,12 @@ func newMetrics(reg *prometheus.Registry, g *Gateway) *metrics {
 		granted: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "partway_granted_bytes_total",
 			Help: "Bytes of bodies that were sent straight to storage, as declared when they were granted."}, []string{"road"}),
 	}
+	for _, reason := range []string{"address", "sender", "proxy-header"} {
+		m.refused.WithLabelValues(reason)
+	}
+	for _, result := range []string{"aborted", "orphan", "left", "failed"} {
+		m.sweptUploads.WithLabelValues(result) // there from the start, so that the first is an increase
+	}
 	client := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "partway_client_bytes_total",
 		Help: "Bytes on the sockets of clients, heads and framing included."}, []string{"direction"})
 	m.clientIn, m.clientOut = client.WithLabelValues("in"), client.WithLabelValues("out")

@@ -24,6 +24,7 @@ debian=(
   gcc:gcc libc6-dev:gcc # the race detector links with cgo
   python3:python3
   nodejs:node npm:npm
+  prometheus:promtool # reads and tries the alerts
   buildah:buildah # the image, built without a daemon
   systemd:systemd-analyze # what it makes of the units; nothing is started
   default-jdk-headless:javac maven:mvn # a MongoDB-compatible server

@@ -101,6 +101,9 @@ func New(c Config) (*Notifier, error) {
 	n.client = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	n.told = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "partway_notifications_total",
 		Help: "Notifications by outcome: delivered, failed (and told again later), gave-up."}, []string{"outcome"})
+	for _, outcome := range []string{"delivered", "failed", "gave-up"} {
+		n.told.WithLabelValues(outcome) // there from the start, so that the first is an increase
+	}
 	c.Registry.MustRegister(n.told)
 	return n, nil
 }
