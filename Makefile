@@ -66,6 +66,7 @@ nightly: deps web ## what takes too long for every run: the clients, multipart a
 	cd e2e && $(GO) test -race -count 1 -timeout 60m -v -tags nightly -run '^(TestTenThousandPartsOfAnUpload|TestResumeByEveryClient|TestResumeOfAGiB|TestTwoWritersAHundredTimes)$$' .
 	cd release && PARTWAY_RELEASE_TARGETS=all $(GO) test -count 1 -timeout 40m .
 	cd e2e && PARTWAY_E2E_LONG=1 $(GO) test -race -count 1 -timeout 20m -run '^TestThePages$$' .
+	cd e2e && PARTWAY_E2E_STORAGE=minio $(GO) test -race -count 1 -timeout 20m -run '^TestThePages$$/(straight|pause|reload|network|dropped|uppy)' .
 
 lint: $(LINT) ## style and import rules
 	$(LINT) run ./...

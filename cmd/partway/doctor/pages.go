@@ -22,7 +22,11 @@ func (x *examination) pages(ctx context.Context) {
 		lacks := x.lacks(ctx, origin)
 		if lacks != "" && x.Fix {
 			if err := x.setRule(ctx); err != nil {
-				x.say(Fail, "pages of "+origin, lacks+"; the rule was not set: "+err.Error(), "add this rule to those of the bucket: "+x.rule())
+				do := "add this rule to those of the bucket: " + x.rule()
+				if errors.Is(err, storage.ErrNoCORSRules) {
+					do = "let the origin in where the storage lists them for all its buckets; MinIO: MINIO_API_CORS_ALLOW_ORIGIN"
+				}
+				x.say(Fail, "pages of "+origin, lacks+"; the rule was not set: "+err.Error(), do)
 				continue
 			}
 			if lacks = x.lacks(ctx, origin); lacks == "" {

@@ -63,9 +63,14 @@ func start(t *testing.T, name string, arguments func(address string) []string, e
 
 func startMinIO(t *testing.T) string {
 	t.Helper()
+	return startMinIOWith(t)
+}
+
+func startMinIOWith(t *testing.T, env ...string) string {
+	t.Helper()
 	dir := t.TempDir()
 	return start(t, "minio", func(address string) []string { return []string{"server", "--quiet", "--address", address, dir} },
-		"MINIO_ROOT_USER=ROOT-ID", "MINIO_ROOT_PASSWORD=root-secret", "MINIO_BROWSER=off")
+		append(env, "MINIO_ROOT_USER=ROOT-ID", "MINIO_ROOT_PASSWORD=root-secret", "MINIO_BROWSER=off")...)
 }
 
 func startVersitygw(t *testing.T) string {
@@ -104,6 +109,27 @@ func TestServers(t *testing.T) {
 				t.Errorf("said\n%s\nwant %v", table(got.checks), want)
 			}
 		})
+	}
+}
+
+// MinIO lets every page send until it is told otherwise, and then all buckets at once: a rule of the bucket would be no way out.
+func TestPagesAtMinIONeedItsOwnList(t *testing.T) {
+	const listed, other = "https://app.example.com", "https://other.example.com"
+	got := examine(t, startMinIOWith(t, "MINIO_API_CORS_ALLOW_ORIGIN="+listed), func(s *Storage, c *storage.Config) {
+		s.OwnPutIdentity, c.PresignPut = false, nil
+		s.Origins, s.Fix = []string{listed, other}, true
+	})
+	for _, c := range got.checks {
+		switch c.Name {
+		case "pages of " + listed:
+			if c.Status != OK {
+				t.Errorf("%+v", c)
+			}
+		case "pages of " + other:
+			if c.Status != Fail || !strings.Contains(c.Do, "MINIO_API_CORS_ALLOW_ORIGIN") || strings.Contains(c.Do, "AllowedOrigins") {
+				t.Errorf("%+v", c)
+			}
+		}
 	}
 }
 
