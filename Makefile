@@ -61,10 +61,11 @@ compatibility: ## docs/compatibility.md, from what e2e-clients finds
 
 RESUME := TestKilledClientsGoOn|TestTwoWritersNeverMixTheirFiles|TestWhatHappensBeforeAnUploadIsTakenUp|TestAURLFromBeforeIsUsedLate
 
-nightly: deps web ## what takes too long for every run: the clients, multipart and resuming with MinIO as storage, 10,000 parts that really go up, resuming by every client and of a GiB
+nightly: deps web ## what takes too long for every run: the clients, multipart and resuming with MinIO as storage, 10,000 parts that really go up, resuming by every client and of a GiB, 30 GiB through the page
 	cd e2e && PARTWAY_E2E_STORAGE=minio $(GO) test -race -count 1 -timeout 40m -run '^(TestClients|TestMultipartToTheLetter|TestChecksumsOfEveryAlgorithm|$(RESUME))$$' .
 	cd e2e && $(GO) test -race -count 1 -timeout 60m -v -tags nightly -run '^(TestTenThousandPartsOfAnUpload|TestResumeByEveryClient|TestResumeOfAGiB|TestTwoWritersAHundredTimes)$$' .
 	cd release && PARTWAY_RELEASE_TARGETS=all $(GO) test -count 1 -timeout 40m .
+	cd e2e && $(GO) test -count 1 -timeout 100m -v -tags nightly -run '^TestAHugeFileTakesNoMemory$$' .
 	cd e2e && PARTWAY_E2E_LONG=1 $(GO) test -race -count 1 -timeout 20m -run '^TestThePages$$' .
 	cd e2e && PARTWAY_E2E_STORAGE=minio $(GO) test -race -count 1 -timeout 20m -run '^TestThePages$$/(straight|pause|reload|network|dropped|uppy)' .
 

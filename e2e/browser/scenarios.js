@@ -115,6 +115,29 @@ export async function manyFiles(args) {
   return { rows: await page.locator(".file").count(), more: await page.getByText(/^and .* more/).innerText(), summary: await page.locator(".summary strong").innerText() };
 }
 
+/** How much memory the tab, the rest of the browser and the process hold, in MiB, while a file goes up. */
+export async function memory(args) {
+  const name = args.names[0];
+  const page = await open(args);
+  const session = await args.context.browser().newBrowserCDPSession();
+  const resident = async (pid) => Math.round(Number((await readFile(`/proc/${pid}/status`, "utf8")).match(/^VmRSS:\s+(\d+)/m)[1]) / 1024);
+  const samples = [];
+  await choose(page, args.files);
+  await row(page, name).waitFor();
+  const bar = row(page, name).getByRole("progressbar");
+  while (!["done", "failed"].includes(await row(page, name).getAttribute("data-state"))) {
+    const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+    const sum = { renderers: 0, browser: 0, rest: 0 };
+    for (const { type, id } of processInfo) {
+      sum[type === "renderer" ? "renderers" : type === "browser" ? "browser" : "rest"] += await resident(id).catch(() => 0); // it may have ended meanwhile
+    }
+    const share = Number(await bar.getAttribute("aria-valuenow", { timeout: 1000 }).catch(() => 100)) / 100; // gone when it is done
+    samples.push({ share, ...sum, gateway: await resident(args.process) });
+    await page.waitForTimeout(1000);
+  }
+  return { samples, receipt: await receipt(page, name) };
+}
+
 /** The URL of the first part runs out before it is used. */
 export async function expired(args) {
   const page = await open(args);
@@ -301,6 +324,12 @@ export async function accessible(args) {
       if (args.shots) await page.evaluate(() => document.fonts.ready);
       if (args.shots) await page.screenshot({ path: `${args.shots}/${name}-${scheme}.png` });
     }
+    const wide = page.viewportSize();
+    await page.setViewportSize({ width: 390, height: 844 }); // a telephone
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    out[`${name} narrow`] = over > 0 ? [`${over} px wider than the window`] : [];
+    if (args.shots) await page.screenshot({ path: `${args.shots}/${name}-narrow.png`, fullPage: true });
+    await page.setViewportSize(wide);
   };
   const first = await open({ ...args, token: "" });
   await look(first, "sign-in");

@@ -1,4 +1,4 @@
-import type { ReactNode } from "react";
+import { Fragment, type ReactNode } from "react";
 import { sentence } from "../shared/failure";
 import type { Standing } from "./types";
 
@@ -18,15 +18,20 @@ export function Empty({ children }: { children: ReactNode }): ReactNode {
   return <p className="empty quiet">{children}</p>;
 }
 
-/** Bucket and folders quiet, the name itself not. */
+/** Bucket and folders quiet, the name itself not. A long one is broken behind its slashes. */
 export function Key({ bucket, path }: { bucket: string; path: string }): ReactNode {
-  const cut = path.lastIndexOf("/") + 1;
+  const segments = [bucket, ...path.split("/")];
+  const name = segments.pop();
   return (
     <span className="key">
       <span className="quiet">
-        {bucket}/{path.slice(0, cut)}
+        {segments.map((segment, i) => (
+          <Fragment key={i}>
+            {segment}/<wbr />
+          </Fragment>
+        ))}
       </span>
-      {path.slice(cut)}
+      {name}
     </span>
   );
 }
