@@ -55,7 +55,7 @@ func (g *Gateway) completeMultipartUpload(_ context.Context, r *Request) (*Respo
 
 	done := make(chan lateAnswer, 1)
 	g.running.Go(func() {
-		ctx, cancel := context.WithTimeoutCause(g.base, completeTimeout, errors.New("completing took too long"))
+		ctx, cancel := context.WithTimeoutCause(of(g.base, r), completeTimeout, errors.New("completing took too long"))
 		defer cancel()
 		resp, err := g.guarded(r, func() (*Response, error) {
 			end, err := g.turns.take(ctx, r.Event.UploadID+c.hash)

@@ -202,6 +202,6 @@ func (g *Gateway) dropIntent(ctx context.Context, u *tracking.Upload) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
 	defer cancel()
 	if err := g.Store.DeleteIntent(ctx, u.Record); err != nil {
-		g.Log.Warn("an intent without an upload stays", "record", u.Record, "error", err)
+		g.Log.WarnContext(ctx, "an intent without an upload stays", "record", u.Record, "error", err)
 	}
 }

@@ -127,6 +127,7 @@ func New(c Config) (*Gateway, error) {
 			return nil, err
 		}
 	}
+	g.Log = slog.New(requestLog{c.Log.Handler()})
 	g.base, g.cancel = context.WithCancelCause(context.Background())
 	g.metrics = newMetrics(c.Registry, g)
 	g.Relay.OnBytes, g.Relay.OnRefused = g.metrics.socketBytes, g.metrics.connectionRefused

@@ -72,7 +72,7 @@ func (g *Gateway) findOut(ctx context.Context, b *storage.Backend, u *tracking.U
 	case u.State == tracking.StateUnknown:
 		return nil
 	}
-	g.Log.Error("a Complete ended with an unknown outcome", "bucket", u.Bucket, "upload", u.Record)
+	g.Log.ErrorContext(ctx, "a Complete ended with an unknown outcome", "bucket", u.Bucket, "upload", u.Record)
 	u.ResultCode = errInternal.Code
 	if err := g.move(ctx, u, tracking.StateUnknown); err != nil {
 		return err
@@ -138,7 +138,7 @@ func (g *Gateway) insist(ctx context.Context, won *tracking.Upload) (*tracking.U
 		}
 		if now.State.Terminal() {
 			if now.State == tracking.StateAborted {
-				g.Log.Error("storage completed an upload whose record is aborted", "bucket", now.Bucket, "upload", now.Record)
+				g.Log.ErrorContext(ctx, "storage completed an upload whose record is aborted", "bucket", now.Bucket, "upload", now.Record)
 			}
 			return now, nil
 		}

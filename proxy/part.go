@@ -145,7 +145,7 @@ func isHex(text string, size int) bool {
 // putState tells the ledger a state; a ledger that is away is told by the next step.
 func (g *Gateway) putState(ctx context.Context, id string, s tracking.State) {
 	if err := g.Sessions.PutState(ctx, id, s, g.Now().Add(g.MaxAge)); err != nil {
-		g.Log.Warn("state not in the ledger", "state", s, "error", err)
+		g.Log.WarnContext(ctx, "state not in the ledger", "state", s, "error", err)
 	}
 }
 

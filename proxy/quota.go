@@ -149,7 +149,7 @@ func (g *Gateway) endCharge(ctx context.Context, c *tracking.Charge, end func(co
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
 	defer cancel()
 	if err := end(ctx, *c); err != nil {
-		g.Log.Warn("a charge stays pending", "charge", c.ID, "period", c.Period, "error", err)
+		g.Log.WarnContext(ctx, "a charge stays pending", "charge", c.ID, "period", c.Period, "error", err)
 	}
 }
 

@@ -264,6 +264,6 @@ func (g *Gateway) fly(ctx context.Context, r *Request, line tracking.Part) (end 
 // forget drops a session that nobody will ask for again; one that stays expires.
 func (g *Gateway) forget(ctx context.Context, id string) {
 	if err := g.Sessions.Forget(ctx, id); err != nil {
-		g.Log.Warn("a session stays in the ledger", "error", err)
+		g.Log.WarnContext(ctx, "a session stays in the ledger", "error", err)
 	}
 }

@@ -30,7 +30,7 @@ func (g *Gateway) entry(c *fiber.Ctx) error {
 	r, err := g.parse(c)
 	var resp *Response
 	if err == nil {
-		resp, err = g.guarded(r, func() (*Response, error) { return g.serve(ctx, r) })
+		resp, err = g.guarded(r, func() (*Response, error) { return g.serve(of(ctx, r), r) })
 	}
 	if err == nil && resp.take != nil {
 		// From here on the connection is ours; c must not be touched after this handler.
@@ -59,7 +59,7 @@ func (g *Gateway) survive(c *fiber.Ctx) {
 func (g *Gateway) exchange(x *relay.Exchange, r *Request, take func(context.Context, *relay.Exchange) (*Response, error)) {
 	g.metrics.inflight.Inc()
 	defer g.metrics.inflight.Dec()
-	resp, err := g.guarded(r, func() (*Response, error) { return take(g.base, x) })
+	resp, err := g.guarded(r, func() (*Response, error) { return take(of(g.base, r), x) })
 	out := g.exit(g.base, r, resp, err)
 	if err := x.Respond(out.Status, out.Headers, out.Body, false); err != nil {
 		g.Log.Debug("client did not take the answer", "request_id", r.ID, "error", err)
