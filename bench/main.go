@@ -8,6 +8,7 @@
 //   - memory: 1,000 parts in flight at once, spliced and copied
 //   - idle: what a connection between two requests costs
 //   - open: what requests cost while 1 to 100,000 uploads are open
+//   - tenants: what requests cost when they come from 1 to 1,000 tenants
 //   - direct: `aws s3 cp` straight to storage, under `partway exec` and through the relay, against the demo's storage
 //
 // Storage is a sink that takes everything and keeps nothing (sink.go), the same for all, in a process of its own. Every round takes every
@@ -33,6 +34,7 @@ type options struct {
 	gib                           int // per relay measurement
 	requests                      int // per measurement of small requests
 	inFlight, idle, open          int
+	tenants                       int
 	directMiB                     int
 
 	dir   string // temporary
@@ -60,6 +62,7 @@ func main() {
 	flag.IntVar(&o.inFlight, "in-flight", 1000, "parts at once in the memory measurement")
 	flag.IntVar(&o.idle, "idle", 4000, "connections that idle at once")
 	flag.IntVar(&o.open, "open", 100_000, "uploads open at most")
+	flag.IntVar(&o.tenants, "tenants", 1000, "tenants at most")
 	flag.IntVar(&o.directMiB, "direct-mib", 256, "MiB that aws s3 cp copies")
 	flag.Parse()
 	check(run(&o))
@@ -86,6 +89,7 @@ var measurements = []struct {
 	{"memory", partsInFlight},
 	{"idle", idle},
 	{"open", openUploads},
+	{"tenants", manyTenants},
 	{"direct", direct},
 }
 

@@ -20,6 +20,7 @@ var measures = []struct{ name, title, baseline, ratio string }{
 	{"memory", "1,000 parts in flight", "", ""},
 	{"idle", "Idle keep-alive connections, resident memory", "", ""},
 	{"open", "Requests while uploads are open, embedded tracking", "1", "redirect CPU us/call"},
+	{"tenants", "Requests of so many tenants, each with a token and an upload of its own, embedded tracking", "1", "redirect CPU us/call"},
 	{"direct", "aws s3 cp to the demo's storage", "straight to storage", "seconds"},
 }
 
