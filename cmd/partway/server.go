@@ -53,6 +53,7 @@ func (s *server) printListening(w io.Writer, endpoint string) {
 
 // run serves until ctx ends, drains, and closes everything. It calls whenReady once the gateway and all behind it answer.
 func (s *server) run(ctx context.Context, whenReady func() error) error {
+	told := ctx // to end; the group's ends on an error too
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() error { return s.gateway.Serve(s.listener) })
 	admin := &http.Server{Handler: s.gateway.Admin(), ReadHeaderTimeout: 10 * time.Second}
@@ -72,7 +73,7 @@ func (s *server) run(ctx context.Context, whenReady func() error) error {
 	})
 	all.Go(func() error {
 		<-ctx.Done()
-		if delay := time.Duration(s.config.Server.DrainDelay); delay > 0 {
+		if delay := time.Duration(s.config.Server.DrainDelay); delay > 0 && told.Err() != nil {
 			s.log.Info("retiring", "for", delay)
 			s.gateway.Retire()
 			time.Sleep(delay) // a second signal kills
