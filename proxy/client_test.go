@@ -99,7 +99,7 @@ func TestTheSchemeOfALocationIsATrustedProxysWord(t *testing.T) {
 			id := b.create("acme/a")
 			b.want(b.part("acme/a", id, 1, "body"), 200, "")
 			a := b.ask("POST", "/uploads/acme/a?uploadId="+id, partList("body"), "X-Forwarded-Proto", "https")
-			if a.status != 200 || !strings.Contains(string(a.body), tt.want) {
+			if a.status != 200 || !strings.Contains(a.body, tt.want) {
 				t.Errorf("%d %s, want %s", a.status, a.body, tt.want)
 			}
 		})
