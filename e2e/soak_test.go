@@ -14,6 +14,7 @@ import (
 //	PARTWAY_SOAK_CRASHES   that TestSoakCrashes counts to [500]
 //	PARTWAY_SOAK_OUTAGE    seconds of TestSoakMongoDBOutage [600]
 //	PARTWAY_SOAK_LOAD      seconds of TestSoakMixedLoad [3600]
+//	PARTWAY_SOAK_OPEN      uploads that TestSoakOpenUploads has open at most [3000]
 //	PARTWAY_SOAK_ROLLS     rounds of TestSoakRollingRestarts [20]
 
 // setting is a number from the environment.
