@@ -43,7 +43,7 @@ func startBare(o *options, _ bool) (*running, error) {
 // forgetful is a store that takes the trail and keeps none of it.
 type forgetful struct{ tracking.Store }
 
-func (forgetful) AppendBatch(context.Context, *tracking.Batch) error { return nil }
+func (forgetful) AppendBatch(context.Context, ...*tracking.Batch) error { return nil }
 
 // serveBare is the body of the child.
 func serveBare(args []string) error {

@@ -48,11 +48,11 @@ type faultyStore struct {
 	trailIsAway atomic.Bool
 }
 
-func (s *faultyStore) AppendBatch(ctx context.Context, b *tracking.Batch) error {
+func (s *faultyStore) AppendBatch(ctx context.Context, batches ...*tracking.Batch) error {
 	if s.trailIsAway.Load() {
 		return tracking.ErrUnavailable
 	}
-	return s.Store.AppendBatch(ctx, b)
+	return s.Store.AppendBatch(ctx, batches...)
 }
 
 type storeFault int

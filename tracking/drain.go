@@ -13,6 +13,10 @@ const (
 	// catchUp is the least time between two batches while the spool drains into a trail that is back: it would never empty if
 	// it filled as fast.
 	catchUp = 50 * time.Millisecond
+	// stride is how many batches move at once, when they go well, and strideBytes how much: after an hour's outage there are hundreds of
+	// thousands, and one by one each would wait for the store's answer and the disk.
+	stride      = 64
+	strideBytes = 1 << 20
 	// complainEvery is how often the log hears of a batch that is still not taken.
 	complainEvery = time.Minute
 )
@@ -32,19 +36,21 @@ func signal(c chan struct{}) {
 	}
 }
 
-// append stores b in the trail, within Timeout.
-func (w *Writer) append(b *Batch) error {
+// append stores batches in the trail, within Timeout.
+func (w *Writer) append(batches ...*Batch) error {
 	ctx, cancel := context.WithTimeout(w.ctx, w.c.Timeout)
 	defer cancel()
-	err := w.c.Trail.AppendBatch(ctx, b)
+	err := w.c.Trail.AppendBatch(ctx, batches...)
 	if err == nil && w.anchored != nil {
-		w.anchors.stored(b)
+		for _, b := range batches {
+			w.anchors.stored(b)
+		}
 	}
 	return err
 }
 
-// appendLate stores a batch that has waited: what was to be erased meanwhile is erased first. Its seal does not change.
-func (w *Writer) appendLate(b *Batch) error {
+// appendLate stores batches that have waited: what was to be erased meanwhile is erased first. Their seals do not change.
+func (w *Writer) appendLate(batches ...*Batch) error {
 	if w.c.Erasures != nil {
 		ctx, cancel := context.WithTimeout(w.ctx, w.c.Timeout)
 		until, err := w.c.Erasures(ctx)
@@ -52,9 +58,11 @@ func (w *Writer) appendLate(b *Batch) error {
 		if err != nil {
 			return fmt.Errorf("read what is to be erased: %w", err)
 		}
-		b.Erase(until)
+		for _, b := range batches {
+			b.Erase(until)
+		}
 	}
-	return w.append(b)
+	return w.append(batches...)
 }
 
 // stall is the time since when the spool's oldest batch has not been taken.
@@ -82,6 +90,7 @@ func (w *Writer) drain() {
 	defer close(w.drained)
 	var pause backoff
 	var stalled stall
+	batches := 1
 	for w.ctx.Err() == nil {
 		if w.spool.len() == 0 {
 			select {
@@ -90,7 +99,8 @@ func (w *Writer) drain() {
 			}
 			continue
 		}
-		if err := w.drainFirst(); err != nil {
+		if err := w.drainFirst(batches); err != nil {
+			batches = 1 // so that one which is not taken holds up none before it
 			w.draining.Store(false)
 			w.complain(&stalled, err)
 			select {
@@ -99,6 +109,7 @@ func (w *Writer) drain() {
 			}
 			continue
 		}
+		batches = min(2*batches, stride)
 		pause, stalled = backoff{}, stall{}
 		w.draining.Store(true)
 		if w.spool.len() == 0 {
@@ -112,15 +123,16 @@ func (w *Writer) drain() {
 	}
 }
 
-func (w *Writer) drainFirst() error {
-	b, err := w.spool.first()
-	if err != nil || b == nil {
+// drainFirst moves the oldest batches, n at most.
+func (w *Writer) drainFirst(n int) error {
+	batches, err := w.spool.first(n, strideBytes)
+	if err != nil || len(batches) == 0 {
 		return err
 	}
-	if err := w.appendLate(b); err != nil {
-		return fmt.Errorf("store batch %d of writer %s: %w", b.Seq, b.Writer, err)
+	if err := w.appendLate(batches...); err != nil {
+		return fmt.Errorf("store batch %d of writer %s and %d behind it: %w", batches[0].Seq, batches[0].Writer, len(batches)-1, err)
 	}
-	return w.spool.removeFirst()
+	return w.spool.removeFirst(len(batches))
 }
 
 // giveWay slows this writer down while the drainer catches up.

@@ -182,7 +182,7 @@ func (w *Writer) refuse(err error, pause time.Duration) bool {
 
 // put stores b in the trail or, if that fails or older batches wait there, in the spool. Any failure of the trail counts: an
 // audit trail that refuses a batch must not lose it.
-func (w *Writer) put(b *Batch, store func(*Batch) error) error {
+func (w *Writer) put(b *Batch, store func(...*Batch) error) error {
 	var away error
 	if w.spool.len() == 0 {
 		if away = store(b); away == nil {

@@ -95,33 +95,42 @@ func (s *spool) append(b *Batch) error {
 	return nil
 }
 
-// first reads the oldest batch; nil if there is none.
-func (s *spool) first() (b *Batch, err error) {
+// first reads the oldest batches, n at most, and no more of them than fit in so many bytes of JSON, but one.
+func (s *spool) first(n, size int) (batches []*Batch, err error) {
 	err = s.db.View(func(tx *bbolt.Tx) error {
-		key, value := tx.Bucket(spooled).Cursor().First()
-		if key == nil {
-			return nil
+		c := tx.Bucket(spooled).Cursor()
+		for key, value := c.First(); key != nil && len(batches) < n; key, value = c.Next() {
+			if size -= len(value); size < 0 && len(batches) > 0 {
+				return nil
+			}
+			b := new(Batch)
+			if err := json.Unmarshal(value, b); err != nil {
+				return err
+			}
+			batches = append(batches, b)
 		}
-		b = new(Batch)
-		return json.Unmarshal(value, b)
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read spool %s: %w", s.db.Path(), err)
 	}
-	return b, nil
+	return batches, nil
 }
 
-// removeFirst drops the oldest batch.
-func (s *spool) removeFirst() error {
+// removeFirst drops the n oldest batches.
+func (s *spool) removeFirst(n int) error {
 	size := 0
 	err := s.db.Update(func(tx *bbolt.Tx) error {
+		size = 0
 		c := tx.Bucket(spooled).Cursor()
-		key, value := c.First()
-		size = len(value)
-		if key == nil {
-			return nil
+		for key, value := c.First(); key != nil && n > 0; key, value = c.First() {
+			size += len(value)
+			if err := c.Delete(); err != nil {
+				return err
+			}
+			n--
 		}
-		return c.Delete()
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("remove from spool %s: %w", s.db.Path(), err)

@@ -232,8 +232,9 @@ type EventQuery struct {
 
 // Trail keeps the batches. Safe for concurrent use.
 type Trail interface {
-	// AppendBatch stores b durably. Idempotent: a batch with the same (Writer, Seq) is already stored and that is success.
-	AppendBatch(ctx context.Context, b *Batch) error
+	// AppendBatch stores batches durably, in this order; after an error the first of them may be stored. Idempotent: a batch with the same
+	// (Writer, Seq) is already stored and that is success.
+	AppendBatch(ctx context.Context, batches ...*Batch) error
 	// Events returns a page of single events, oldest first (Time, Writer, Seq, place in the batch), and the next page's cursor
 	// ("" at the end). A page may hold fewer than Limit, even none, before the end. Batches appended meanwhile with a later Time
 	// neither repeat nor hide others; one with an earlier Time (a spool that drained) is seen if the cursor has not passed it.

@@ -32,13 +32,24 @@ const (
 // fakeTrail keeps batches in the order of arrival.
 type fakeTrail struct {
 	delay    atomic.Int64 // of every append, in nanoseconds
+	calls    atomic.Int64 // of AppendBatch
 	mu       sync.Mutex
 	next     func() outcome // nil: stored
 	batches  []Batch
 	attempts []Batch
 }
 
-func (f *fakeTrail) AppendBatch(ctx context.Context, b *Batch) error {
+func (f *fakeTrail) AppendBatch(ctx context.Context, batches ...*Batch) error {
+	f.calls.Add(1)
+	for _, b := range batches {
+		if err := f.appendOne(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *fakeTrail) appendOne(ctx context.Context, b *Batch) error {
 	time.Sleep(time.Duration(f.delay.Load())) // not under the lock: a bubble's clock stands while someone waits for one
 	f.mu.Lock()
 	defer f.mu.Unlock()

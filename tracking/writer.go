@@ -194,11 +194,11 @@ func (w *Writer) Lag() time.Duration {
 	if w.spool == nil || w.spool.len() == 0 {
 		return 0
 	}
-	oldest, err := w.spool.first()
-	if err != nil || oldest == nil { // drained meanwhile, or closed
+	oldest, err := w.spool.first(1, 0)
+	if err != nil || len(oldest) == 0 { // drained meanwhile, or closed
 		return 0
 	}
-	return max(0, w.c.Now().Sub(oldest.Time))
+	return max(0, w.c.Now().Sub(oldest[0].Time))
 }
 
 // Queued is the number of events that are stored nowhere yet.

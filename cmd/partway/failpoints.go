@@ -148,8 +148,8 @@ func (s *failingStore) DeleteIntent(ctx context.Context, record string) error {
 	return s.at.do("DeleteIntent", func() error { return s.Store.DeleteIntent(ctx, record) })
 }
 
-func (s *failingStore) AppendBatch(ctx context.Context, b *tracking.Batch) error {
-	return s.at.do("AppendBatch", func() error { return s.Store.AppendBatch(ctx, b) })
+func (s *failingStore) AppendBatch(ctx context.Context, batches ...*tracking.Batch) error {
+	return s.at.do("AppendBatch", func() error { return s.Store.AppendBatch(ctx, batches...) })
 }
 
 func (s *failingStore) Charge(ctx context.Context, c tracking.Charge, p tracking.Pending, limit int64) (total *tracking.Spending, err error) {

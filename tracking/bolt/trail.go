@@ -15,12 +15,22 @@ import (
 )
 
 // AppendBatch is tracking.Trail's. A batch is a group commit already, so it does not wait for company as records do.
-func (s *Store) AppendBatch(ctx context.Context, b *tracking.Batch) error {
-	value, err := json.Marshal(b)
-	if err != nil {
-		return fmt.Errorf("append batch: encode: %w", err)
+func (s *Store) AppendBatch(ctx context.Context, all ...*tracking.Batch) error {
+	values := make([][]byte, len(all))
+	for i, b := range all {
+		var err error
+		if values[i], err = json.Marshal(b); err != nil {
+			return fmt.Errorf("append batch: encode: %w", err)
+		}
 	}
-	return s.commit(ctx, "append batch", s.db.Update, func(tx *bbolt.Tx) error { return putBatch(tx, b, value) })
+	return s.commit(ctx, "append batch", s.db.Update, func(tx *bbolt.Tx) error {
+		for i, b := range all {
+			if err := putBatch(tx, b, values[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func putBatch(tx *bbolt.Tx, b *tracking.Batch, value []byte) error {

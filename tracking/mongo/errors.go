@@ -31,5 +31,18 @@ func isDuplicate(err error) bool {
 	if errors.As(err, &w) && w.WriteConcernError != nil {
 		return false
 	}
+	var many driver.BulkWriteException
+	if errors.As(err, &many) && many.WriteConcernError != nil {
+		return false
+	}
 	return driver.IsDuplicateKeyError(err)
+}
+
+// failedAt is the place, in an InsertMany, of the document that it ended at; 0 if the server did not say.
+func failedAt(err error) int {
+	var many driver.BulkWriteException
+	if errors.As(err, &many) && len(many.WriteErrors) > 0 {
+		return many.WriteErrors[0].Index
+	}
+	return 0
 }

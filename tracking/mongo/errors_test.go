@@ -22,6 +22,9 @@ func TestFailed(t *testing.T) {
 		{"duplicate of what no majority holds yet",
 			driver.WriteException{WriteErrors: duplicate, WriteConcernError: &driver.WriteConcernError{Code: 64}}, tracking.ErrUnavailable},
 		{"written, but by no majority yet", driver.WriteException{WriteConcernError: &driver.WriteConcernError{Code: 64}}, tracking.ErrUnavailable},
+		{"duplicate among several", driver.BulkWriteException{WriteErrors: []driver.BulkWriteError{{WriteError: duplicate[0]}}}, tracking.ErrExists},
+		{"duplicate among several of what no majority holds yet", driver.BulkWriteException{WriteErrors: []driver.BulkWriteError{{WriteError: duplicate[0]}},
+			WriteConcernError: &driver.WriteConcernError{Code: 64}}, tracking.ErrUnavailable},
 		{"refused for another reason", driver.CommandError{Code: 13, Message: "not authorized"}, tracking.ErrUnavailable},
 		{"deadline", context.DeadlineExceeded, tracking.ErrUnavailable},
 	} {

@@ -21,16 +21,26 @@ type batchDocument struct {
 // batchID sorts as (writer, seq) does.
 func batchID(writer string, seq int64) string { return fmt.Sprintf("%s-%020d", writer, seq) }
 
-// AppendBatch implements tracking.Trail. One document, so MongoDB's limit of 16 MiB holds for a batch.
-func (s *Store) AppendBatch(ctx context.Context, b *tracking.Batch) error {
+// AppendBatch implements tracking.Trail. A batch is one document, so MongoDB's limit of 16 MiB holds for it.
+func (s *Store) AppendBatch(ctx context.Context, batches ...*tracking.Batch) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	id := batchID(b.Writer, b.Seq)
-	_, err := s.batches.InsertOne(ctx, &batchDocument{ID: id, Batch: *b})
-	if err = failed("append batch "+id, err); errors.Is(err, tracking.ErrExists) {
-		return nil // an earlier attempt, whose answer was lost
+	documents := make([]*batchDocument, len(batches))
+	for i, b := range batches {
+		documents[i] = &batchDocument{ID: batchID(b.Writer, b.Seq), Batch: *b}
 	}
-	return err
+	for len(documents) > 0 {
+		_, err := s.batches.InsertMany(ctx, documents) // in order, up to the first that fails
+		if err == nil {
+			return nil
+		}
+		at := failedAt(err)
+		if err = failed("append batch "+documents[at].ID, err); !errors.Is(err, tracking.ErrExists) {
+			return err
+		}
+		documents = documents[at+1:] // this one is of an earlier attempt, whose answer was lost
+	}
+	return nil
 }
 
 // eventCursor is the next event to look at.

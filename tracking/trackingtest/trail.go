@@ -95,6 +95,15 @@ func trail(t *testing.T, open func(t *testing.T) tracking.Store) {
 		wantEqual(t, "events", ids(allEvents(t, s, tracking.EventQuery{})), []string{"w1-1-0", "w1-2-0", "w2-1-0"})
 		wantEqual(t, "events of u2", ids(allEvents(t, s, tracking.EventQuery{UploadID: "u2"})), []string{"w1-2-0", "w2-1-0"})
 	})
+	t.Run("several at once are stored in order, but those that are there", func(t *testing.T) {
+		s := open(t)
+		mustAppend(t, s, batch("w1", 2, 0, a), batch("w1", 4, 0, a))
+		if err := s.AppendBatch(t.Context(), batch("w1", 1, 0, a), batch("w1", 2, 0, b), batch("w1", 3, 0, a), batch("w1", 4, 0, b), batch("w1", 5, 0, a)); err != nil {
+			t.Fatal(err)
+		}
+		wantEqual(t, "events", ids(allEvents(t, s, tracking.EventQuery{})), []string{"w1-1-0", "w1-2-0", "w1-3-0", "w1-4-0", "w1-5-0"})
+		wantEqual(t, "events of u2", ids(allEvents(t, s, tracking.EventQuery{UploadID: "u2"})), []string(nil))
+	})
 	t.Run("of 20 appends of one batch one is stored", func(t *testing.T) {
 		s := open(t)
 		results := make(chan error, 20)
