@@ -107,8 +107,11 @@ func (r *result) ratio(measure, metric, subject, baseline string) (float64, bool
 }
 
 func number(v float64) string {
-	if v >= 20 {
+	switch {
+	case v >= 100:
 		return fmt.Sprintf("%.0f", v)
+	case v >= 20:
+		return fmt.Sprintf("%.1f", v)
 	}
 	return fmt.Sprintf("%.2f", v)
 }
