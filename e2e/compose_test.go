@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -99,8 +98,9 @@ type composed struct {
 	env     []string          // of the gateway
 }
 
-func compose(t *testing.T, ctx context.Context) *composed {
+func compose(t *testing.T) *composed {
 	t.Helper()
+	ctx := withTimeout(t, 2*time.Minute)
 	project := composition(t)
 	dir := t.TempDir()
 	environment := func(name string) (env []string) {
@@ -170,8 +170,7 @@ func compose(t *testing.T, ctx context.Context) *composed {
 // docs/quickstart.md, as somebody types it who has never seen Partway, on what compose.yaml describes. There is no Docker here: "make
 // compose" was done by the test, and "exec gateway" is the program with the gateway's environment.
 func TestTheQuickstartIsFollowedToTheLetter(t *testing.T) {
-	ctx := withTimeout(t, 5*time.Minute)
-	c := compose(t, ctx)
+	c := compose(t)
 	text, err := os.ReadFile(filepath.Join(harness.Root(), "docs", "quickstart.md"))
 	if err != nil {
 		t.Fatal(err)
