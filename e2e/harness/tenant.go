@@ -1,6 +1,8 @@
 package harness
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -52,16 +54,24 @@ func (s *Stack) UncheckedTenant(t testing.TB, limits ...func(*Scope)) *Tenant {
 		limit(&scope)
 	}
 	n.Scope = scope
-	key, err := s.Gateway.Issue(t.Context(), n.Name, "key", time.Hour, scope)
-	if err != nil {
-		t.Fatal(err)
-	}
-	bearer, err := s.Gateway.Issue(t.Context(), n.Name, "bearer", time.Hour, scope)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n.Keys, n.Bearer = key.Keys, bearer.Bearer
+	n.Keys, n.Bearer = s.issue(t, n.Name, "key", scope).Keys, s.issue(t, n.Name, "bearer", scope).Bearer
 	return n.At(t, s)
+}
+
+// issue makes a token. Where servers are made to fail, 503 is what an operator asks again after, for a minute at most.
+func (s *Stack) issue(t testing.TB, tenant, class string, scope Scope) (token Token) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var err error
+	waited := Await(ctx, "a token", s.Gateway.Process, func() bool {
+		token, err = s.Gateway.Issue(ctx, tenant, class, time.Hour, scope)
+		return err == nil || len(s.Lines) == 0 || !strings.Contains(err.Error(), "503 Service Unavailable")
+	})
+	if err := errors.Join(waited, err); err != nil {
+		t.Fatal(err)
+	}
+	return token
 }
 
 // At is the same tenant by way of another gateway, with a tap of its own.
