@@ -56,13 +56,11 @@ func (x *examination) ask(ctx context.Context, c *storage.Call, body []byte) (*a
 	return read(resp)
 }
 
-// askAsPut sends a call with the identity that signs the attacker's uploads.
-func (x *examination) askAsPut(ctx context.Context, c *storage.Call) (*answer, error) {
-	return x.askAs(ctx, x.Backend.DoAsPut, c)
-}
+// doAs is DoAsPut or DoAsGet of a Backend.
+type doAs func(context.Context, storage.Grantee, *storage.Call, []byte) (*http.Response, error)
 
 // askAs sends a call signed by another identity than the gateway's own.
-func (x *examination) askAs(ctx context.Context, do func(context.Context, storage.Grantee, *storage.Call, []byte) (*http.Response, error), c *storage.Call) (*answer, error) {
+func (x *examination) askAs(ctx context.Context, do doAs, c *storage.Call) (*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	resp, err := do(ctx, x.own.attacker(), c, nil)

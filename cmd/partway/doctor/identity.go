@@ -77,25 +77,13 @@ func (x *examination) putsOnly(ctx context.Context) {
 		x.say(Fail, name, "making an object to delete: "+err.Error(), "")
 		return
 	}
-	var may []string
-	for _, c := range []struct {
-		can  string
-		call *storage.Call
-	}{
+	may, ok := x.mayAs(ctx, name, x.Backend.DoAsPut, []deed{
 		{"read", x.own.call(http.MethodGet, victim)},
 		{"list", list},
 		{"delete", x.own.call(http.MethodDelete, "spare")},
-	} {
-		switch a, err := x.askAsPut(ctx, c.call); {
-		case err != nil:
-			x.say(Fail, name, err.Error(), "")
-			return
-		case a.ok():
-			may = append(may, c.can)
-		case !a.refused():
-			x.say(Fail, name, c.can+": neither done nor refused: "+a.String(), "try again when storage is well")
-			return
-		}
+	})
+	if !ok {
+		return
 	}
 	if len(may) > 0 {
 		do := "leave it s3:PutObject, s3:AbortMultipartUpload and s3:ListMultipartUploadParts alone"
@@ -109,6 +97,29 @@ func (x *examination) putsOnly(ctx context.Context) {
 	if x.Role {
 		x.staysInPrefix(ctx)
 	}
+}
+
+// deed is something that an identity should be refused.
+type deed struct {
+	can  string
+	call *storage.Call
+}
+
+// mayAs tries deeds as an identity and returns those that were done; ok is false, and said, if one of them was neither done nor refused.
+func (x *examination) mayAs(ctx context.Context, name string, do doAs, deeds []deed) (may []string, ok bool) {
+	for _, d := range deeds {
+		switch a, err := x.askAs(ctx, do, d.call); {
+		case err != nil:
+			x.say(Fail, name, err.Error(), "")
+			return nil, false
+		case a.ok():
+			may = append(may, d.can)
+		case !a.refused():
+			x.say(Fail, name, d.can+": neither done nor refused: "+a.String(), "try again when storage is well")
+			return nil, false
+		}
+	}
+	return may, true
 }
 
 // staysInPrefix signs, for the attacker, an upload to a key that is not under their prefix.
@@ -132,24 +143,12 @@ func (x *examination) getsOnly(ctx context.Context) {
 		x.say(Fail, name, "other bytes than were put", "")
 		return
 	}
-	var may []string
-	for _, c := range []struct {
-		can  string
-		call *storage.Call
-	}{
+	may, ok := x.mayAs(ctx, name, x.Backend.DoAsGet, []deed{
 		{"put", x.own.call(http.MethodPut, "attacker/got")},
 		{"delete", x.own.call(http.MethodDelete, "attacker/object")},
-	} {
-		switch a, err := x.askAs(ctx, x.Backend.DoAsGet, c.call); {
-		case err != nil:
-			x.say(Fail, name, err.Error(), "")
-			return
-		case a.ok():
-			may = append(may, c.can)
-		case !a.refused():
-			x.say(Fail, name, c.can+": neither done nor refused: "+a.String(), "try again when storage is well")
-			return
-		}
+	})
+	if !ok {
+		return
 	}
 	if len(may) > 0 {
 		x.say(Warn, name, "it may also "+strings.Join(may, ", "), "leave it s3:GetObject alone")

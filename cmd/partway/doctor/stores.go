@@ -13,9 +13,13 @@ import (
 
 const checkAddress = "check its URL and the network between"
 
+func sayingOf(about string, report func(Check)) func(s Status, name, seen, do string) {
+	return func(s Status, name, seen, do string) { report(Check{s, about, name, seen, do}) }
+}
+
 // Mongo examines the database that records and audit trail go to. It leaves nothing there.
 func Mongo(ctx context.Context, c mongo.Config, report func(Check)) {
-	say := func(s Status, name, seen, do string) { report(Check{s, "mongodb", name, seen, do}) }
+	say := sayingOf("mongodb", report)
 	begun := time.Now()
 	found, err := mongo.Inspect(ctx, c)
 	if err != nil {
@@ -27,7 +31,7 @@ func Mongo(ctx context.Context, c mongo.Config, report func(Check)) {
 
 // judgeMongo: asked is when the question about the time went out, which is the first.
 func judgeMongo(found *mongo.Inspection, asked time.Time, report func(Check)) {
-	say := func(s Status, name, seen, do string) { report(Check{s, "mongodb", name, seen, do}) }
+	say := sayingOf("mongodb", report)
 	say(OK, "reachable", "version "+found.Version, "")
 	if !found.Time.IsZero() {
 		report(storeClock("mongodb", found.Time, asked))
@@ -66,7 +70,7 @@ func judgeMongo(found *mongo.Inspection, asked time.Time, report func(Check)) {
 
 // Redis examines the cache of the sessions.
 func Redis(ctx context.Context, c redis.Config, report func(Check)) {
-	say := func(s Status, name, seen, do string) { report(Check{s, "redis", name, seen, do}) }
+	say := sayingOf("redis", report)
 	sessions, err := redis.Open(c)
 	if err != nil {
 		say(Fail, "reachable", err.Error(), checkAddress)
@@ -84,7 +88,7 @@ func Redis(ctx context.Context, c redis.Config, report func(Check)) {
 
 // judgeRedis: tried is how a script went.
 func judgeRedis(found *redis.Inspection, asked time.Time, tried error, report func(Check)) {
-	say := func(s Status, name, seen, do string) { report(Check{s, "redis", name, seen, do}) }
+	say := sayingOf("redis", report)
 	say(OK, "reachable", "answers", "")
 	report(storeClock("redis", found.Time, asked))
 	report(redisVersion(found.Version))
