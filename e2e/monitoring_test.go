@@ -96,7 +96,7 @@ func TestAdminListenAnswersWithoutAToken(t *testing.T) {
 	if err := s.Gateway.Trust(c.CA); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{"/health": `"ok"`, "/ready": `"storage":"ok"`, "/metrics": "partway_requests_total"} {
+	for path, want := range map[string]string{"/health": `"ok"`, "/ready": `"storage":"ok"`, "/metrics": `partway_dependency_up{name="storage"} 1`} {
 		if status, body := bare(t, "http://"+addr+path); status != http.StatusOK || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %s", path, status, body)
 		}

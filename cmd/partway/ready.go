@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -75,19 +73,8 @@ func writeReady(file string, r *readiness) error {
 
 // awaitReady returns true once the gateway and everything behind it answers, false when ctx ends first.
 func (s *server) awaitReady(ctx context.Context) bool {
-	endpoint := endpointOf(s.config, s.listener.Addr().String())
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
-		// It asks itself, over the listener that it opened: there is no other party whose identity could matter, and
-		// its certificate names the host that clients use, not the address that it listens at.
-		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12},
-		DisableKeepAlives: true,
-	}}
-	ready := func() bool { return isReady(ctx, client, endpoint) }
-	if s.config.Server.ProxyProtocol { // the listener talks to proxies alone
-		ready = func() bool { return s.gateway.Ready(ctx) }
-	}
 	// Storage may be away for long: ask less and less often.
-	for pause := 20 * time.Millisecond; !ready(); pause = min(2*pause, 2*time.Second) {
+	for pause := 20 * time.Millisecond; !s.gateway.Ready(ctx); pause = min(2*pause, 2*time.Second) {
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -95,17 +82,4 @@ func (s *server) awaitReady(ctx context.Context) bool {
 		}
 	}
 	return true
-}
-
-func isReady(ctx context.Context, client *http.Client, endpoint string) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/_partway/ready", nil)
-	if err != nil {
-		return false
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return false
-	}
-	defer resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
 }
