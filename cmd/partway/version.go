@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"partway/web"
@@ -28,23 +29,33 @@ func newVersion() *cobra.Command {
 // versionText says what the Go command noted when it built this binary in a clone of the repository: the tag, or what comes before it,
 // and the commit. Nothing is passed in by the linker, so that a build of the same commit is the same binary.
 func versionText() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		info = new(debug.BuildInfo)
-	}
 	_, pages := web.Pages()
 	var text strings.Builder
-	for _, line := range versionOf(info, pages, hasStorage) {
+	for _, line := range versionOf(readBuildInfo(), pages, hasStorage) {
 		fmt.Fprintf(&text, "%-8s %s\n", line[0], line[1])
 	}
 	return text.String()
 }
 
-func versionOf(info *debug.BuildInfo, pages, storage bool) [][2]string {
+func readBuildInfo() *debug.BuildInfo {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info
+	}
+	return new(debug.BuildInfo)
+}
+
+func settingsOf(info *debug.BuildInfo) map[string]string {
 	settings := map[string]string{}
 	for _, s := range info.Settings {
 		settings[s.Key] = s.Value
 	}
+	return settings
+}
+
+const noVersion = "(devel)"
+
+func versionOf(info *debug.BuildInfo, pages, storage bool) [][2]string {
+	settings := settingsOf(info)
 	commit := cmp.Or(settings["vcs.revision"], "unknown: built outside of a clone")
 	if settings["vcs.modified"] == "true" {
 		commit += ", with changes"
@@ -60,9 +71,21 @@ func versionOf(info *debug.BuildInfo, pages, storage bool) [][2]string {
 		holds = append(holds, "the demo's storage")
 	}
 	return [][2]string{
-		{"partway", cmp.Or(info.Main.Version, "(devel)")},
+		{"partway", cmp.Or(info.Main.Version, noVersion)},
 		{"commit", commit},
 		{"go", fmt.Sprintf("%s %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH)},
 		{"holds", strings.Join(holds, ", ")},
 	}
+}
+
+// buildMetric says which binary runs, so that graphs can show when another came.
+func buildMetric() prometheus.Collector {
+	info := readBuildInfo()
+	g := prometheus.NewGauge(prometheus.GaugeOpts{Name: "partway_build_info", Help: "1; the labels say what this binary is.", ConstLabels: prometheus.Labels{
+		"version": cmp.Or(info.Main.Version, noVersion),
+		"commit":  cmp.Or(settingsOf(info)["vcs.revision"], "unknown"),
+		"go":      runtime.Version(),
+	}})
+	g.Set(1)
+	return g
 }

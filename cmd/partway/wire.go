@@ -69,7 +69,7 @@ func (s *server) open(ctx context.Context) error {
 		return fmt.Errorf("server.trusted_proxies: %w", err)
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(buildInfo(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(buildMetric(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	tlsConfig, err := s.openTLS(registry)
 	if err != nil {
 		return err
