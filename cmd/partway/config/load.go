@@ -16,7 +16,7 @@ func Load(file string, environ []string) (*Config, error) {
 	return c, err
 }
 
-// Locate puts the place in front of an error made by At, and of those that Keys, CheckKeys and CheckTLS return: all of their lines.
+// Locate puts the place in front of an error made by At, and of those that Keys and CheckKeys return: all of their lines.
 type Locate func(error) error
 
 // LoadWithPlaces is Load for whoever goes on to try what the configuration names, and wants to say where a mistake stands.
