@@ -200,7 +200,8 @@ func (g *Gateway) apiUploads(ctx context.Context, r *Request, _ string) (*Respon
 	if err != nil {
 		return nil, err
 	}
-	if only == nil && (progress == nil || !*progress) {
+	withProgress := progress != nil && *progress
+	if only == nil && !withProgress {
 		items, next, err := g.Store.ListUploads(ctx, q)
 		if err != nil {
 			return nil, err
@@ -211,7 +212,7 @@ func (g *Gateway) apiUploads(ctx context.Context, r *Request, _ string) (*Respon
 	if err != nil {
 		return nil, err
 	}
-	if progress != nil && *progress {
+	if withProgress {
 		return jsonReply(http.StatusOK, page{g.withProgress(ctx, items), next}), nil
 	}
 	return jsonReply(http.StatusOK, page{orEmpty(items), next}), nil

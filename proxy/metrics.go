@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"partway/proxy/relay"
 )
 
 // metrics are the gateway's counters. Never a tenant, a key or an id as a label: their number has no bound.
@@ -54,11 +56,11 @@ func newMetrics(reg *prometheus.Registry, g *Gateway) *metrics {
 		granted: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "partway_granted_bytes_total",
 			Help: "Bytes of bodies that were sent straight to storage, as declared when they were granted."}, []string{"road"}),
 	}
-	for _, reason := range []string{"address", "sender", "proxy-header"} {
-		m.refused.WithLabelValues(reason)
+	for _, reason := range []string{relay.RefusedAddress, relay.RefusedSender, relay.RefusedHeader} {
+		m.refused.WithLabelValues(reason) // there from the start, so that the first is an increase
 	}
 	for _, result := range []string{"aborted", "orphan", "left", "failed"} {
-		m.sweptUploads.WithLabelValues(result) // there from the start, so that the first is an increase
+		m.sweptUploads.WithLabelValues(result)
 	}
 	client := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "partway_client_bytes_total",
 		Help: "Bytes on the sockets of clients, heads and framing included."}, []string{"direction"})

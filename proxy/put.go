@@ -108,7 +108,7 @@ func (g *Gateway) relayBody(ctx context.Context, x *relay.Exchange, r *Request, 
 		return nil, err
 	}
 	req.Length, req.Body = f.length, f.body
-	answer, err := x.Put(ctx, b.Conns(c.Bucket), req)
+	answer, err := x.Put(ctx, b.Conns(), req)
 	if answer != nil {
 		r.Event.Bytes = answer.Sent
 		g.metrics.carried(r.Event.Road, "in", answer.Sent)

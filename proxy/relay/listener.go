@@ -159,8 +159,8 @@ func (l *Listener) Retire() {
 	l.retiring = true
 }
 
-// Keeps reports whether connections are kept for another request.
-func (l *Listener) Keeps() bool {
+// keeps reports whether connections are kept for another request.
+func (l *Listener) keeps() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return !l.draining && !l.retiring

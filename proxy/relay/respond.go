@@ -20,7 +20,7 @@ func (x *Exchange) Respond(status int, headers []sigv4.Header, body []byte, clos
 	x.done = true
 	// An empty body needs no 100 Continue (RFC 9110, section 10.1.1), but botocore takes the next answer on a connection without
 	// it for a part of this one, and waits for more until it times out.
-	keep := x.body.ended && (x.continued || !x.Head.Expect) && !close && !x.close && x.conn.socket.listener.Keeps()
+	keep := x.body.ended && (x.continued || !x.Head.Expect) && !close && !x.close && x.conn.socket.listener.keeps()
 	b, err := x.answer(status, headers, body, keep)
 	if err == nil {
 		if _, err = x.conn.Write(b); err != nil {

@@ -137,7 +137,7 @@ func (b *Backend) WebOrigin() string {
 }
 
 // Conns is where relayed requests go, whatever their bucket: virtual-host style changes the Host header, not the address.
-func (b *Backend) Conns(string) *relay.Storage { return b.conns }
+func (b *Backend) Conns() *relay.Storage { return b.conns }
 
 // Close ends idle connections, and what STS and others are being asked for credentials.
 func (b *Backend) Close() {
