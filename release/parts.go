@@ -94,7 +94,7 @@ func goModules(root string, b *built) ([]part, error) {
 		}
 		all = append(all, part{ecosystem: "golang", name: dep.Path, version: dep.Version, licences: texts})
 	}
-	for name := range maps.Keys(found) {
+	for name := range found {
 		wrong = append(wrong, fmt.Errorf("%s is imported, but the binary does not name it", name))
 	}
 	return all, errors.Join(wrong...)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/smithy-go"
 )
 
 // stored is what storage holds under a prefix, read with storage's own credentials.
@@ -158,13 +157,4 @@ func (s *Stack) stored(ctx context.Context, prefix string) (stored, error) {
 		}
 	}
 	return have, nil
-}
-
-// Code is the S3 error code of an SDK error, "" for anything else.
-func Code(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
-		return api.ErrorCode()
-	}
-	return ""
 }
