@@ -35,7 +35,8 @@ func (g *Gateway) readiness(ctx context.Context) (int, readiness) {
 	g.ready.Lock()
 	defer g.ready.Unlock()
 	if now := g.Now(); now.Sub(g.ready.at) >= readyLife {
-		g.ready.status, g.ready.body = g.probe(ctx)
+		// Others get this answer too, so it is not who asked first that ends the asking, by hanging up.
+		g.ready.status, g.ready.body = g.probe(context.WithoutCancel(ctx))
 		g.ready.at = now
 	}
 	return g.ready.status, g.ready.body

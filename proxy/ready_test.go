@@ -55,3 +55,16 @@ func TestReadinessGoesByWhatIsLost(t *testing.T) {
 		})
 	}
 }
+
+// A probe that hangs up, as balancers' do after a second, says nothing about the servers behind; what was found goes to everybody.
+func TestWhoHangsUpMakesNobodyUnready(t *testing.T) {
+	g := &Gateway{Config: Config{Now: time.Now, Log: slog.New(slog.DiscardHandler)}}
+	g.Probes = []Probe{{Name: "store", Part: "store", Ask: func(ctx context.Context) error { return ctx.Err() }}}
+	g.metrics = newMetrics(prometheus.NewRegistry(), g)
+	gone, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	g.readiness(gone)
+	if status, body := g.readiness(t.Context()); status != 200 {
+		t.Errorf("the next is told %d %+v", status, body)
+	}
+}
