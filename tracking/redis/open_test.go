@@ -39,6 +39,8 @@ func TestOpenRefusesABadURLWithoutShowingItsPassword(t *testing.T) {
 		{"scheme", "http://:hunter2@127.0.0.1:6379"},
 		{"port", "redis://:hunter2@127.0.0.1:port"},
 		{"escape", "redis://:hunter2%zz@127.0.0.1:6379"},
+		{"slash in the password", "redis://:hunter2/more@127.0.0.1:6379"},
+		{"hash in the password", "redis://:hunter2#more@127.0.0.1:6379"},
 		{"database", "redis://:hunter2@127.0.0.1:6379/first"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -75,7 +75,8 @@ func Open(c Config) (*Sessions, error) {
 	o, err := goredis.ParseURL(c.URL)
 	if err != nil {
 		if u := (*url.Error)(nil); errors.As(err, &u) {
-			err = u.Err // without the URL, which may hold a password
+			// Not u: it has the URL, and its cause what seems to be a port, which may be a piece of a password.
+			err = errors.New("no URL: of a user and a password, all but letters and digits is written as %2F is for a slash")
 		}
 		return nil, fmt.Errorf("redis: url: %w", err)
 	}
