@@ -88,8 +88,12 @@ func (c *servedCertificate) look() {
 		c.bad, c.told = [sha256.Size]byte{}, false
 		return
 	}
-	if err == nil && !c.now().Before(pair.Leaf.NotAfter) {
+	switch {
+	case err != nil:
+	case !c.now().Before(pair.Leaf.NotAfter):
 		err = fmt.Errorf("it ended %s", pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
+	case c.now().Before(pair.Leaf.NotBefore): // each look tries it again
+		err = fmt.Errorf("it begins %s", pair.Leaf.NotBefore.UTC().Format(time.RFC3339))
 	}
 	switch {
 	case err == nil:

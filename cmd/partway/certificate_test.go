@@ -75,6 +75,7 @@ func TestARenewedCertificateIsTakenUpAndABadOneIsNot(t *testing.T) {
 	chain1, key1 := pemPair(t, 1, end)
 	chain2, key2 := pemPair(t, 2, end.Add(time.Hour))
 	ended, endedKey := pemPair(t, 3, time.Now())
+	early, earlyKey := pemPair(t, 4, end.AddDate(0, 0, 2))
 	write(t, files.CertFile, chain1)
 	write(t, files.KeyFile, key1)
 	var said bytes.Buffer
@@ -98,8 +99,9 @@ func TestARenewedCertificateIsTakenUpAndABadOneIsNot(t *testing.T) {
 		{"no PEM", []byte("nothing"), key2, 2, 2, 1, 2},
 		{"no file", nil, key2, 2, 2, 1, 3},
 		{"ended", ended, endedKey, 2, 2, 1, 4},
-		{"as it was", chain2, key2, 2, 2, 1, 4},
-		{"back", chain1, key1, 1, 1, 2, 4},
+		{"not begun", early, earlyKey, 2, 2, 1, 5},
+		{"as it was", chain2, key2, 2, 2, 1, 5},
+		{"back", chain1, key1, 1, 1, 2, 5},
 	} {
 		for file, b := range map[string][]byte{files.CertFile: step.chain, files.KeyFile: step.key} {
 			if b == nil {
@@ -120,7 +122,7 @@ func TestARenewedCertificateIsTakenUpAndABadOneIsNot(t *testing.T) {
 			t.Errorf("%s: reloads and expiry are %v, want %v", step.name, got, want)
 		}
 	}
-	if strings.Count(said.String(), "is no good") != 4 || strings.Contains(said.String(), "PRIVATE KEY") {
+	if strings.Count(said.String(), "is no good") != 5 || strings.Contains(said.String(), "PRIVATE KEY") {
 		t.Errorf("said:\n%s", said.String())
 	}
 }
