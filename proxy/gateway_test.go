@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"strings"
@@ -63,6 +64,7 @@ const (
 	storeFailsButPersists
 	storeIsUnknownMeanwhile // another gateway gave up on finding out
 	storeIsOpenMeanwhile    // another gateway was refused the same Complete, and has given the bytes back
+	storeIsEndedMeanwhile   // another gateway charged the same Complete anew, and ended it
 )
 
 func (s *faultyStore) SwapUpload(ctx context.Context, u *tracking.Upload) error {
@@ -95,6 +97,18 @@ func (s *faultyStore) SwapUpload(ctx context.Context, u *tracking.Upload) error 
 		charge := chargeOf(other)
 		other.State, other.Completion, other.Bytes, other.Parts = tracking.StateOpen, nil, 0, 0
 		if err := errors.Join(s.Store.SwapUpload(ctx, other), s.Refund(ctx, *charge)); err != nil {
+			return err
+		}
+	case storeIsEndedMeanwhile:
+		other, err := s.Upload(ctx, u.ID)
+		if err != nil {
+			return err
+		}
+		completion := *u.Completion
+		completion.Charge = &tracking.Charge{Tenant: u.Tenant, Period: u.Completion.Charge.Period, ID: "OTHER"}
+		other.State, other.Completion, other.Bytes, other.Parts, other.ETag = tracking.StateCompleted, &completion, u.Bytes, u.Parts, u.ETag
+		_, err = s.Charge(ctx, *completion.Charge, tracking.Pending{Upload: u.ID, Bytes: u.Bytes}, math.MaxInt64)
+		if err := errors.Join(err, s.Store.SwapUpload(ctx, other), s.Settle(ctx, *completion.Charge)); err != nil {
 			return err
 		}
 	}

@@ -126,6 +126,7 @@ func (g *Gateway) insist(ctx context.Context, won *tracking.Upload) (*tracking.U
 		err := g.climb(ctx, u)
 		if err == nil {
 			g.settle(ctx, chargeOf(u))
+			g.refundUnless(ctx, again, u)
 			g.putState(ctx, u.ID, tracking.StateCompleted)
 			return u, nil
 		}
@@ -140,6 +141,7 @@ func (g *Gateway) insist(ctx context.Context, won *tracking.Upload) (*tracking.U
 			if now.State == tracking.StateAborted {
 				g.Log.ErrorContext(ctx, "storage completed an upload whose record is aborted", "bucket", now.Bucket, "upload", now.Record)
 			}
+			g.refundUnless(ctx, again, now)
 			return now, nil
 		}
 		won.Completion.Charge = chargeOf(now)

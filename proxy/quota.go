@@ -108,6 +108,14 @@ func (g *Gateway) chargeMade(ctx context.Context, before *tracking.Charge, u *tr
 	return c, nil
 }
 
+// refundUnless takes back what chargeMade entered, unless u, which has ended, names it, or is erased and names none.
+func (g *Gateway) refundUnless(ctx context.Context, c *tracking.Charge, u *tracking.Upload) {
+	if named := chargeOf(u); c == nil || u.Completion == nil || named != nil && *named == *c {
+		return
+	}
+	g.refund(ctx, c)
+}
+
 // inFlight reports whether another charge of the same upload is pending. At most one of them will count.
 func inFlight(s *tracking.Spending, upload string) bool {
 	for _, p := range s.Pending {
@@ -229,7 +237,7 @@ func (g *Gateway) uploadLimit(ctx context.Context, r *Request) (limit int64, ref
 	}
 	now := g.Now()
 	period, ends := g.Quota.period(now)
-	spent := g.spent.get(ctx, g.Store, r.Identity.Tenant, period, now)
+	spent := g.spent.get(ctx, g.spending, r.Identity.Tenant, period, now)
 	over := overQuota(spent, quota, ends)
 	if spent >= quota {
 		return 0, nil, over
@@ -238,6 +246,16 @@ func (g *Gateway) uploadLimit(ctx context.Context, r *Request) (limit int64, ref
 		return left, over, nil
 	}
 	return limit, refusal, nil
+}
+
+// spending is what a tenant has spent, without what was left pending and is to be given back: who is refused for that charges nothing, and so would
+// never look into it.
+func (g *Gateway) spending(ctx context.Context, tenant, period string) (*tracking.Spending, error) {
+	total, err := g.Store.Spending(ctx, tenant, period)
+	if err == nil && g.tidy(ctx, total) {
+		return g.Store.Spending(ctx, tenant, period)
+	}
+	return total, err
 }
 
 // spent is what tenants had spent a moment ago.
@@ -267,8 +285,8 @@ func (s *spent) put(tenant, period string, bytes int64, now time.Time) {
 	s.of[tenant] = spentBy{period, bytes, now}
 }
 
-// get asks the store if what is known is old. Those who come meanwhile, and all while the store is away, go by the old.
-func (s *spent) get(ctx context.Context, store tracking.Spendings, tenant, period string, now time.Time) int64 {
+// get asks if what is known is old. Those who come meanwhile, and all while the store is away, go by the old.
+func (s *spent) get(ctx context.Context, ask func(ctx context.Context, tenant, period string) (*tracking.Spending, error), tenant, period string, now time.Time) int64 {
 	s.mu.Lock()
 	known := s.of[tenant]
 	s.mu.Unlock()
@@ -281,7 +299,7 @@ func (s *spent) get(ctx context.Context, store tracking.Spendings, tenant, perio
 	s.put(tenant, period, known.bytes, now)
 	ctx, cancel := context.WithTimeout(ctx, spentTimeout)
 	defer cancel()
-	total, err := store.Spending(ctx, tenant, period)
+	total, err := ask(ctx, tenant, period)
 	if err != nil {
 		return known.bytes
 	}

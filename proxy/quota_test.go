@@ -202,6 +202,7 @@ func TestARetriedCompleteIsChargedOnce(t *testing.T) {
 		"storage was away":                     {storage: []fault{cut, cut}, first: 503},
 		"unknown to another gateway meanwhile": {record: []storeFault{storeOK, storeIsUnknownMeanwhile}, first: 200},
 		"refused to another gateway meanwhile": {record: []storeFault{storeOK, storeIsOpenMeanwhile}, first: 200},
+		"and ended by a third":                 {record: []storeFault{storeOK, storeIsOpenMeanwhile, storeIsEndedMeanwhile}, first: 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := limited(t, 5)
@@ -363,6 +364,18 @@ func (b *bench) moved(id string, c *tracking.Charge, states ...tracking.State) {
 		if err := b.gateway.move(context.Background(), u, s); err != nil {
 			b.t.Fatal(err)
 		}
+	}
+}
+
+// What was left pending does not keep a tenant out whose clients send nothing but parts, and so charge nothing until they are let in.
+func TestWhatWasLeftPendingDoesNotKeepATenantOut(t *testing.T) {
+	for _, left := range []int64{6, 10} { // too much for the part, for anything
+		b := limited(t, 10)
+		id := b.started(key)
+		b.leave("LEFT", id, left, time.Hour)
+		b.ahead.Add(int64(spentLife))
+		b.want(b.part("acme/b", b.create("acme/b"), 1, "hello"), 200, "")
+		b.wantTotal(0, 0)
 	}
 }
 
