@@ -38,11 +38,11 @@ func isDuplicate(err error) bool {
 	return driver.IsDuplicateKeyError(err)
 }
 
-// failedAt is the place, in an InsertMany, of the document that it ended at; 0 if the server did not say.
-func failedAt(err error) int {
+// failedAt is the place, in an InsertMany, of the document that it ended at, if the server said.
+func failedAt(err error) (at int, said bool) {
 	var many driver.BulkWriteException
 	if errors.As(err, &many) && len(many.WriteErrors) > 0 {
-		return many.WriteErrors[0].Index
+		return many.WriteErrors[0].Index, true
 	}
-	return 0
+	return 0, false
 }

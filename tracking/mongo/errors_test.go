@@ -38,3 +38,16 @@ func TestFailed(t *testing.T) {
 		t.Errorf("error %v from none", err)
 	}
 }
+
+// Of several batches none is passed over because another was there: only where the server says which it was.
+func TestWhereAnInsertEndedIsTheServersToSay(t *testing.T) {
+	fourth := driver.BulkWriteException{WriteErrors: []driver.BulkWriteError{{WriteError: driver.WriteError{Index: 3, Code: 11000}}}}
+	if at, said := failedAt(fourth); at != 3 || !said {
+		t.Errorf("the fourth: %d, %v", at, said)
+	}
+	for _, err := range []error{driver.CommandError{Code: 11000}, driver.BulkWriteException{WriteConcernError: &driver.WriteConcernError{Code: 64}}, context.DeadlineExceeded} {
+		if at, said := failedAt(err); at != 0 || said {
+			t.Errorf("%v: %d, %v", err, at, said)
+		}
+	}
+}

@@ -34,9 +34,9 @@ func (s *Store) AppendBatch(ctx context.Context, batches ...*tracking.Batch) err
 		if err == nil {
 			return nil
 		}
-		at := failedAt(err)
-		if err = failed("append batch "+documents[at].ID, err); !errors.Is(err, tracking.ErrExists) {
-			return err
+		at, said := failedAt(err)
+		if err = failed("append batch "+documents[at].ID, err); !errors.Is(err, tracking.ErrExists) || !said && len(documents) > 1 {
+			return err // of several none may be passed over for another; whoever drains a spool tries them one by one then
 		}
 		documents = documents[at+1:] // this one is of an earlier attempt, whose answer was lost
 	}
