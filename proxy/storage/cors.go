@@ -12,7 +12,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// ErrNoCORSRules: this storage keeps no CORS rules of buckets. MinIO's community edition has one list of origins for all.
+// ErrNoCORSRules is of storage that keeps none for buckets. MinIO's community edition has one list of origins for all.
 var ErrNoCORSRules = errors.New("this storage keeps no CORS rules of buckets")
 
 // PutCORS replaces the bucket's CORS rules by the one that pages of these origins need to send parts by signed URLs and to read what became of them.
