@@ -21,16 +21,13 @@ const archive = "archive"
 func twoStorages(t *testing.T) (s *harness.Stack, second *s3.Client, way *harness.Tap) {
 	t.Helper()
 	s = ownStack(t, harness.Setup{Config: []string{"sweep: {interval: 1s}"}})
-	server, err := harness.StartVersitygw(t.Context(), t.TempDir(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Kill)
+	server := started(t)(harness.StartVersitygw(t.Context(), t.TempDir(), nil))
 	second = harness.S3("http://"+server.Addr, "us-east-1", harness.StorageKey, harness.StorageSecret)
 	if _, err := second.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String(archive)}); err != nil {
 		t.Fatal(err)
 	}
-	if way, err = harness.NewTap(server.Addr); err != nil {
+	way, err := harness.NewTap(server.Addr)
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(way.Cut)
@@ -73,15 +70,14 @@ func TestEachBucketGoesToItsOwnStorage(t *testing.T) {
 		}
 		return n.Do(t, req)
 	}
-	upload := func(bucket, key string) (id string) {
+	upload := func(bucket, key string) string {
 		t.Helper()
 		a := ask(http.MethodPost, "/"+bucket+"/"+key+"?uploads", "")
-		if a.StatusCode != http.StatusOK {
+		m := uploadID.FindStringSubmatch(a.Text)
+		if a.StatusCode != http.StatusOK || m == nil {
 			t.Fatalf("Create in %s: %s %s", bucket, a.Status, a.Text)
 		}
-		_, id, _ = strings.Cut(a.Text, "<UploadId>")
-		id, _, _ = strings.Cut(id, "<")
-		return id
+		return m[1]
 	}
 	part := func(bucket, key, id string) harness.Answer {
 		t.Helper()
@@ -89,8 +85,7 @@ func TestEachBucketGoesToItsOwnStorage(t *testing.T) {
 	}
 	finish := func(bucket, key, id, etag string) harness.Answer {
 		t.Helper()
-		return ask(http.MethodPost, "/"+bucket+"/"+key+"?uploadId="+id,
-			"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>"+etag+"</ETag></Part></CompleteMultipartUpload>")
+		return ask(http.MethodPost, "/"+bucket+"/"+key+"?uploadId="+id, partList(etag))
 	}
 	holds := func(storage *s3.Client, bucket string) (keys []string) {
 		t.Helper()

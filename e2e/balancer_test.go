@@ -41,11 +41,7 @@ func behind(t *testing.T, config, server string, ends bool) (*harness.Stack, *ha
 	} else {
 		setup.Admin = []string{admin}
 	}
-	b, err := harness.StartBalancer(t.Context(), s.Dir, setup)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Kill)
+	b := started(t)(harness.StartBalancer(t.Context(), s.Dir, setup))
 	s.Gateway.Endpoint = "https://" + b.Addr
 	if err := s.Gateway.Trust(c.CA); err != nil {
 		t.Fatal(err)

@@ -109,17 +109,9 @@ func compose(t *testing.T) *composed {
 		}
 		return env
 	}
-	started := func(s *harness.Server, err error) string {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(s.Kill)
-		return s.Addr
-	}
-	storage := started(harness.StartVersitygw(ctx, dir, nil, environment("storage")...))
-	redis := started(harness.StartRedis(ctx, dir))
-	mongodb := started(harness.StartMongo(ctx, dir, harness.SecantusDB))
+	storage := started(t)(harness.StartVersitygw(ctx, dir, nil, environment("storage")...)).Addr
+	redis := started(t)(harness.StartRedis(ctx, dir)).Addr
+	mongodb := started(t)(harness.StartMongo(ctx, dir, harness.SecantusDB)).Addr
 	config := filepath.Join(dir, "config.yaml")
 	c := &composed{local: strings.NewReplacer(
 		"127.0.0.1:7070", storage, "redis:6379", redis, "mongodb:27017/?replicaSet=rs0", mongodb+"/?directConnection=true",

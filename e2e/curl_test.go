@@ -22,11 +22,13 @@ func curl(t *testing.T, n *harness.Tenant, args ...string) string {
 	return out
 }
 
+var uploadID = regexp.MustCompile(`<UploadId>([^<]+)</UploadId>`)
+
 // create starts an upload with the tenant's bearer and returns its id.
 func create(t *testing.T, n *harness.Tenant, key string) string {
 	t.Helper()
 	a := n.Do(t, n.Request(t, http.MethodPost, "/"+harness.Bucket+"/"+key+"?uploads", ""))
-	m := regexp.MustCompile(`<UploadId>([^<]+)</UploadId>`).FindStringSubmatch(a.Text)
+	m := uploadID.FindStringSubmatch(a.Text)
 	if a.StatusCode != http.StatusOK || m == nil {
 		t.Fatalf("CreateMultipartUpload: %s %s", a.Status, a.Text)
 	}

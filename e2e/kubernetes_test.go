@@ -96,17 +96,9 @@ func TestKubernetesLetsAGatewayDrainAndGivesItNoRights(t *testing.T) {
 func TestKubernetesProbesAGatewayThatServes(t *testing.T) {
 	m := rendered(t)
 	ctx, dir := withTimeout(t, 2*time.Minute), t.TempDir()
-	started := func(s *harness.Server, err error) string {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(s.Kill)
-		return s.Addr
-	}
-	storage := started(harness.StartVersitygw(ctx, dir, nil))
-	redis := started(harness.StartRedis(ctx, dir))
-	mongodb := started(harness.StartMongo(ctx, dir, harness.SecantusDB))
+	storage := started(t)(harness.StartVersitygw(ctx, dir, nil)).Addr
+	redis := started(t)(harness.StartRedis(ctx, dir)).Addr
+	mongodb := started(t)(harness.StartMongo(ctx, dir, harness.SecantusDB)).Addr
 
 	c := m.set.Spec.Template.Spec.Containers[0]
 	var mounts []string

@@ -84,6 +84,18 @@ func ownStack(t *testing.T, setup harness.Setup) *harness.Stack {
 	return s
 }
 
+// started is for a server that is this test's alone: started(t)(harness.StartRedis(ctx, dir)).
+func started(t *testing.T) func(*harness.Server, error) *harness.Server {
+	return func(s *harness.Server, err error) *harness.Server {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Kill)
+		return s
+	}
+}
+
 // file of n random bytes, the same on every run.
 func file(t testing.TB, n int) (path string, content []byte) {
 	t.Helper()

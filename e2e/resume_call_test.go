@@ -46,7 +46,6 @@ func (s said) String() string {
 
 var (
 	errorCode  = regexp.MustCompile(`<Error>.*<Code>([^<]+)</Code>|^{"code":"([^"]+)"`)
-	uploadID   = regexp.MustCompile(`<UploadId>([^<]+)</UploadId>`)
 	objectETag = regexp.MustCompile(`<ETag>([^<]+)</ETag>`)
 )
 

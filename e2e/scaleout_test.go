@@ -61,11 +61,7 @@ func newFleet(t *testing.T) *fleet {
 	for _, g := range f.gateways {
 		addrs = append(addrs, g.addr)
 	}
-	b, err := harness.StartBalancer(t.Context(), first.Dir, harness.BalancerSetup{Config: "haproxy.cfg", Certificates: c, Gateways: addrs})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Kill)
+	b := started(t)(harness.StartBalancer(t.Context(), first.Dir, harness.BalancerSetup{Config: "haproxy.cfg", Certificates: c, Gateways: addrs}))
 	f.endpoint, f.ca = "https://"+b.Addr, c.CA
 	f.lead(t)
 	return f
