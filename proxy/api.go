@@ -190,7 +190,11 @@ func (g *Gateway) apiUploads(ctx context.Context, r *Request, _ string) (*Respon
 	}
 	q := tracking.UploadQuery{Tenant: tenant, Bucket: r.Query.Get("bucket"), Prefix: r.Query.Get("prefix"), Limit: limit, Cursor: r.Query.Get("cursor")}
 	for _, s := range strings.FieldsFunc(r.Query.Get("state"), func(c rune) bool { return c == ',' }) {
-		q.States = append(q.States, tracking.State(s))
+		state := tracking.State(s)
+		if !state.Known() { // else a misspelt one would look like "there are none"
+			return nil, errInvalidArgument.saying("There is no state " + strconv.Quote(s) + ".")
+		}
+		q.States = append(q.States, state)
 	}
 	only, err := flagOf(r, "stalled")
 	if err != nil {

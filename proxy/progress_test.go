@@ -26,3 +26,13 @@ func TestAListShowsHowFarOpenUploadsAre(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+// A state that is misspelt must not look like one that no upload is in.
+func TestUploadsOfAStateThatThereIsNotAreRefused(t *testing.T) {
+	b := newBench(t)
+	for query, status := range map[string]int{"open": 200, "open,completed": 200, "": 200, "opened": 400, "open,complete": 400} {
+		if a := b.ask("GET", "/_partway/uploads?state="+query, ""); a.status != status {
+			t.Errorf("state=%s: %d, want %d: %s", query, a.status, status, a.body)
+		}
+	}
+}

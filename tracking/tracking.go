@@ -65,6 +65,9 @@ const (
 	StateUnknown    State = "unknown"
 )
 
+// Known says whether there is such a state.
+func (s State) Known() bool { return s.Terminal() || moves[s] != nil }
+
 // Terminal reports whether no move leaves the state.
 func (s State) Terminal() bool {
 	return s == StateCompleted || s == StateAborted || s == StateSuperseded
