@@ -19,7 +19,7 @@ func newAudit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Show what was asked, by whom, by which road and with what outcome, oldest first",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			now := time.Now()
 			from, err := moment("--since", since, now)

@@ -21,7 +21,7 @@ func newAuditExport(gateway *clientFlags) *cobra.Command {
 		Short: "Write the trail to a file that can be checked without a gateway",
 		Long: "Write the trail, or a part of it, as JSON lines that \"partway audit verify --file\" checks anywhere. An export of one tenant has that\n" +
 			"tenant's events and nothing of others'.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			now := time.Now()
 			from, err := moment("--since", since, now)
@@ -97,7 +97,7 @@ func newAuditErase(gateway *clientFlags) *cobra.Command {
 		Long: "Erase, for good, subject, object keys, copy sources, client addresses and user agents from the events that a tenant has until now, and\n" +
 			"subject, key and answer from the records of its uploads that have been over for a day. The rest stays, and partway audit verify\n" +
 			"shows that nothing else was changed. docs/audit.md says what is out of reach: backups, for one.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if tenant == "" {
 				return usagef("whose? Give --tenant")

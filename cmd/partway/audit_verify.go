@@ -33,7 +33,7 @@ func newAuditVerify(gateway *clientFlags) *cobra.Command {
 		Use:   "verify",
 		Short: "Check that nothing in the trail was edited, removed or moved",
 		Long:  verifyLong,
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if file == "" && (configFile != "" || keysFile != "") {
 				return usagef("--config and --keys go with --file: a running gateway checks with its own keys")
@@ -169,7 +169,7 @@ func readAnchors(files []string) (map[string]tracking.Anchor, error) {
 
 // print writes the verdict for people, with what it does not show.
 func (v *verdict) print(w io.Writer) {
-	fmt.Fprintf(w, "checked %d events in %d batches of %d writers", v.Events, v.Batches, v.Writers)
+	fmt.Fprintf(w, "checked %s in %s of %s", many(v.Events, "event"), many(v.Batches, "batch"), many(v.Writers, "writer"))
 	if !v.First.IsZero() {
 		fmt.Fprintf(w, ", from %s to %s", clock(v.First), clock(v.Last))
 	}
@@ -178,13 +178,13 @@ func (v *verdict) print(w io.Writer) {
 		fmt.Fprintf(w, "exported: events%s\n", strings.TrimPrefix(q, ","))
 	}
 	if v.Erased > 0 {
-		fmt.Fprintf(w, "erased, on record: the personal fields of %d events\n", v.Erased)
+		fmt.Fprintf(w, "erased, on record: the personal fields of %s\n", many(v.Erased, "event"))
 	}
 	if v.Cut > 0 {
-		fmt.Fprintf(w, "dropped by retention: the older events of %d writers\n", v.Cut)
+		fmt.Fprintf(w, "dropped by retention: the older events of %s\n", many(v.Cut, "writer"))
 	}
 	if v.anchors > 0 {
-		fmt.Fprintf(w, "anchored: %d of %d writers; %d batches behind their anchors\n", v.Anchored, v.Writers, v.Behind)
+		fmt.Fprintf(w, "anchored: %d of %s; %s behind their anchors\n", v.Anchored, many(v.Writers, "writer"), many(v.Behind, "batch"))
 	}
 	for _, fault := range v.Faults {
 		fmt.Fprintf(w, "FAULT: %s\n", fault)

@@ -29,7 +29,7 @@ func newCp() *cobra.Command {
 		Long: "Copy a file to or from storage, its bytes past the gateway. A target that ends with a slash gets the source's name. An upload that broke off\n" +
 			"goes on when the same command is run again: parts that storage holds are not sent twice. Downloads go straight where the gateway has\n" +
 			"presign_get for the storage, through the gateway otherwise.",
-		Args: cobra.ExactArgs(2),
+		Args: fileAndObject,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			from, fromThere := agent.ParseObject(args[0])
 			to, toThere := agent.ParseObject(args[1])
@@ -42,19 +42,18 @@ func newCp() *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			run := &agentRun{client: client, begun: time.Now()}
+			run, bar := &agentRun{client: client, begun: time.Now()}, &progress{}
 			defer func() {
 				ctx, cancel := context.WithTimeout(context.Background(), lastRequests)
 				defer cancel()
 				client.Close(ctx)
-				if !quiet {
+				if !quiet && (err == nil || bar.moved.Load() > 0) { // else the error says it all
 					fmt.Fprintln(cmd.ErrOrStderr(), run.summary())
 				}
 			}()
 			if cache, err := os.UserCacheDir(); err == nil && !fresh {
 				copying.StateDir = filepath.Join(cache, "partway", "uploads")
 			}
-			bar := &progress{}
 			copying.Moved, copying.Resumed = func(n int64) { bar.moved.Add(n) }, func(n int64) { bar.moved.Add(n); bar.resumed.Add(n) }
 			show := !quiet && onTerminal(os.Stderr)
 			if toThere {

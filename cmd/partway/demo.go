@@ -15,6 +15,7 @@ import (
 	"partway/auth"
 	"partway/cmd/partway/config"
 	"partway/proxy"
+	"partway/web"
 )
 
 // What the demo is about.
@@ -43,7 +44,7 @@ func newDemo() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run gateway, storage and a tenant on this machine, and print a session to paste",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runDemo(cmd.Context(), cmd.OutOrStdout(), &f)
 		},
@@ -138,7 +139,8 @@ func (s *server) demoSession(ctx context.Context, f *demoFlags, objects *demoSto
 	if err != nil {
 		return nil, err
 	}
-	return &session{readiness: readiness{
+	_, pages := web.Pages()
+	return &session{pages: pages, readiness: readiness{
 		Endpoint:        demoEndpoint(s.listener.Addr()),
 		StorageEndpoint: objects.Endpoint,
 		Region:          s.config.Server.Region,

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"partway/cmd/partway/config"
 )
 
 // documents are what users read, by their place in the repository.
@@ -167,5 +169,20 @@ func TestWordsOfACommandLine(t *testing.T) {
 		if got := strings.Join(words(line), ","); got != want {
 			t.Errorf("%s: %s, want %s", line, got, want)
 		}
+	}
+}
+
+// What the README calls the least that a gateway needs to know is enough.
+func TestTheLeastConfigurationOfTheReadmeIsTaken(t *testing.T) {
+	block := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```").FindStringSubmatch(documents(t)["README.md"])
+	if block == nil {
+		t.Fatal("README.md has no configuration")
+	}
+	file := filepath.Join(t.TempDir(), "partway.yaml")
+	if err := os.WriteFile(file, []byte(block[1]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := config.LoadWithPlaces(file, nil); err != nil {
+		t.Error(err)
 	}
 }

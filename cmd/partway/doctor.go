@@ -31,12 +31,12 @@ func newDoctor() *cobra.Command {
 	var f doctorFlags
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Try whether configuration, storage, MongoDB and Redis are what the gateway relies on, attacks included",
+		Short: "Try what the gateway relies on: configuration, storage, MongoDB, Redis; attacks too",
 		Long: "Try what the gateway relies on: the configuration with its keys and certificate; at every backend clock, credentials, forms of a body, and what\n" +
 			"the holder of a signed URL could do beside uploading; MongoDB's clock, indexes and majority writes; Redis's clock, version and eviction. It puts\n" +
-			"test objects under a random prefix, touches no others, and takes them away again. A running gateway is not disturbed.\n" +
+			"test objects under a random prefix, touches no others, and takes them away again. A running gateway is not disturbed.\n\n" +
 			"Exit status: 0 all is well or could be safer (warn), 1 something FAILed, 2 the configuration is wrong.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, locate, err := config.LoadWithPlaces(f.config, os.Environ())
 			if err != nil {

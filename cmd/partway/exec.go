@@ -254,7 +254,7 @@ func newAgent() *cobra.Command {
 		Short: "Keep an S3 endpoint on this machine whose bytes go straight to storage",
 		Long: "Keep an S3 endpoint on this machine, as exec does for one command. Its address and credentials, made for this run, are printed as shell\n" +
 			"variables, or written to --env-file. It ends with SIGTERM or SIGINT, once what is under way has ended.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()

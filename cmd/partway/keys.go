@@ -32,7 +32,7 @@ func newKeysNew() *cobra.Command {
 		Long: "Make a signing key, DIR/signing.pem, and a master key, DIR/master-keys.yaml, that only their owner may read, and print the lines of\n" +
 			"configuration that name them. What is there stays, so it may be run again. A gateway on the embedded store needs none of this: it makes its\n" +
 			"keys when it starts.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if dir == "" {
 				return usagef("where to? Give --dir")
@@ -134,7 +134,7 @@ func newKeysBackup() *cobra.Command {
 		Long: "Write every key, active or not, to a tar archive that only its owner may read. It is not encrypted.\n\n" +
 			"To restore keys of the data directory: tar -xf FILE -C DATA_DIR, before the gateway starts. To restore keys that the\n" +
 			"configuration names: put the signing-N.pem files back and paste auth.yaml into the configuration, with their paths.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if out == "" {
 				return usagef("where to? Give --out")
@@ -170,7 +170,7 @@ func newKeysChain() *cobra.Command {
 		Short: "Print the keys that check exports of the audit trail",
 		Long: "Print the keys of the audit chain, by version, for \"partway audit verify --file EXPORT --keys FILE\". They are derived from the master keys,\n" +
 			"which they do not give away: who has them can check exports, and could seal forged ones, but can make no token.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			keys, err := offlineKeys(file, "")
 			if err != nil {

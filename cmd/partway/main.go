@@ -24,7 +24,7 @@ func main() { os.Exit(run()) }
 
 func run() int {
 	root, begun := newRoot()
-	err := root.ExecuteContext(context.Background())
+	cmd, err := root.ExecuteContextC(context.Background())
 	if err == nil {
 		return 0
 	}
@@ -33,8 +33,12 @@ func run() int {
 		return child.status
 	}
 	fmt.Fprintln(os.Stderr, "partway:", err)
+	if !*begun {
+		fmt.Fprintf(os.Stderr, "%s --help says how it is called\n", cmd.CommandPath())
+		return 2
+	}
 	var usage *usageError
-	if errors.As(err, &usage) || !*begun {
+	if errors.As(err, &usage) {
 		return 2
 	}
 	return 1
@@ -65,6 +69,7 @@ func newRoot() (root *cobra.Command, begun *bool) {
 	root.AddCommand(newServe(), newDemo(), newStorageChild(), newToken(), newKeys(), newUploads(), newAudit(), newDoctor(),
 		newExec(), newAgent(), newCp(), newVersion())
 	withoutFiles(root, "cp", "exec")
+	fitHelp(root)
 	return root, begun
 }
 

@@ -23,7 +23,7 @@ func newServe() *cobra.Command {
 		Short: "Run the gateway",
 		Long: "Run the gateway until SIGTERM or SIGINT; transfers under way may then finish within server.drain. A second signal ends it at once.\n" +
 			"config.example.yaml explains the configuration.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkListen(listen); err != nil {
 				return err

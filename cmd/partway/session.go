@@ -16,6 +16,7 @@ type session struct {
 	dir     string
 	kept    bool
 	partway string // how to call this program
+	pages   bool   // whether they were built into it
 }
 
 //go:embed session.txt
@@ -26,7 +27,7 @@ var sessionTemplate = template.Must(template.New("session").Parse(sessionText))
 func (s *session) print(out io.Writer) error {
 	return sessionTemplate.Execute(out, map[string]any{
 		"Endpoint": s.Endpoint, "Storage": s.StorageEndpoint, "Bucket": s.Bucket, "Tenant": s.Tenant.Name, "Prefix": s.Tenant.Prefix,
-		"Dir": s.dir, "Kept": s.kept, "Partway": s.partway,
+		"Dir": s.dir, "Kept": s.kept, "Partway": s.partway, "Pages": s.pages,
 		"KeyExports":    exportLines("AWS_ACCESS_KEY_ID", s.Tenant.AccessKeyID, "AWS_SECRET_ACCESS_KEY", s.Tenant.SecretAccessKey, "AWS_REGION", s.Region, "AWS_ENDPOINT_URL_S3", s.Endpoint),
 		"BearerExports": exportLines("PARTWAY_ENDPOINT", s.Endpoint, "PARTWAY_TOKEN", s.Tenant.Bearer),
 		"Operator":      s.Operator.Bearer,

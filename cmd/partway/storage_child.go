@@ -30,7 +30,7 @@ func newStorageChild() *cobra.Command {
 	return &cobra.Command{
 		Use:    storageChild,
 		Hidden: true,
-		Args:   cobra.NoArgs,
+		Args:   noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// Ctrl-C reaches the whole process group; storage must outlive the gateway's drain.
 			signal.Ignore(os.Interrupt)

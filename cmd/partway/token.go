@@ -43,7 +43,7 @@ func newTokenList(gateway *clientFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the tokens that were issued, newest first; never their secrets",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := gateway.client()
 			if err != nil {

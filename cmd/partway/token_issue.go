@@ -56,7 +56,7 @@ func newTokenIssue(gateway *clientFlags) *cobra.Command {
 		Long:  issueLong,
 		Example: "  partway token issue --offline --operator --config partway.yaml --class bearer\n" +
 			"  partway token issue --tenant acme --bucket uploads --prefix acme/ --actions PutObject,GetObject",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			request, err := f.request(cmd.Flags().Changed("class"), cmd.Flags().Changed("bucket"))
 			if err != nil {
@@ -84,9 +84,9 @@ func newTokenIssue(gateway *clientFlags) *cobra.Command {
 	flags.Int64Var(&f.maxTenantBytes, "max-tenant-bytes", 0, "what its tenant may upload per day or month, under all its tokens [limits.tenant_bytes]")
 	flags.IntVar(&f.maxOpenUploads, "max-open-uploads", 0, "multipart uploads that its tenant may have open under the prefix [no limit]")
 	flags.BoolVar(&f.resume, "resume", false, "its interrupted uploads may be taken up again: one writer per key (resume.enabled)")
-	flags.StringArrayVar(&f.scopes, "scope", nil, `a scope as JSON, in place of the eight flags above; repeatable: {"bucket":"b","prefix":"p/","actions":["s3:*"]}`)
+	flags.StringArrayVar(&f.scopes, "scope", nil, `a scope as JSON, in place of --bucket, --prefix, --actions, --resume and limits; repeatable: {"bucket":"b","prefix":"p/","actions":["s3:*"]}`)
 	flags.StringSliceVar(&f.addresses, "addresses", nil, "networks that it may be used from, as 203.0.113.0/24,2001:db8::/48 [anywhere]")
-	flags.DurationVar(&f.ttl, "ttl", 12*time.Hour, "how long it is valid")
+	flags.DurationVar(&f.ttl, "ttl", 12*time.Hour, "how long it is valid, in hours and minutes; 2160h at most")
 	flags.StringVar(&f.class, "class", string(auth.ClassKey), "key or bearer")
 	flags.StringVar(&f.format, "format", "", "env, json, credential-process (a key) or bearer (a bearer) [env]")
 	flags.StringVar(&f.region, "region", "us-east-1", "region that the env format names [offline: the configured one]")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 
@@ -11,7 +12,7 @@ func newTokenRevoke(gateway *clientFlags) *cobra.Command {
 	var tenant, kid string
 	cmd := &cobra.Command{
 		Use:   "revoke ID | revoke --tenant T | revoke --kid K",
-		Short: "End a token, every token of a tenant that was issued until now, or all that a key signed",
+		Short: "End a token, all that a tenant has until now, or all that a key signed",
 		Long: "End a token, every token of a tenant that was issued until now, or every token that a signing key ever signed. Every gateway\n" +
 			"refuses them within five seconds. Transfers under way finish, and signed URLs that were handed out work until they expire:\n" +
 			"after transfer.url_ttl, five minutes at most.\n\n" +
@@ -30,7 +31,11 @@ func newTokenRevoke(gateway *clientFlags) *cobra.Command {
 			if given != 1 {
 				return usagef("give a token's id, --tenant or --kid, one of them")
 			}
-			return administer(cmd, gateway, path)
+			if err := administer(cmd, gateway, path); err != nil || tenant == "" {
+				return err
+			}
+			sayOfTenant(cmd, tenant, "the tokens that it had until now are refused")
+			return nil
 		},
 	}
 	cmd.Flags().StringVar(&tenant, "tenant", "", "every token of this tenant, until now")
@@ -39,33 +44,42 @@ func newTokenRevoke(gateway *clientFlags) *cobra.Command {
 }
 
 func newTokenFreeze(gateway *clientFlags) *cobra.Command {
-	return ofTenant(gateway, "freeze", "Refuse every token of a tenant, new ones too, until it is thawed",
+	return ofTenant(gateway, "freeze", "every token is refused until it is thawed", "Refuse every token of a tenant, new ones too, until it is thawed",
 		"Refuse every token of a tenant, those that are issued later included, until partway token thaw. Every gateway does so within five\n"+
 			"seconds. Transfers under way finish, and signed URLs work until they expire, as with partway token revoke.")
 }
 
 func newTokenThaw(gateway *clientFlags) *cobra.Command {
-	return ofTenant(gateway, "thaw", "Let a frozen tenant's tokens work again",
+	return ofTenant(gateway, "thaw", "its tokens work again", "Let a frozen tenant's tokens work again",
 		"Let a frozen tenant's tokens work again, within five seconds, but for those that were revoked.")
 }
 
 // ofTenant is a command that does one thing to a tenant.
-func ofTenant(gateway *clientFlags, verb, short, long string) *cobra.Command {
+func ofTenant(gateway *clientFlags, verb, done, short, long string) *cobra.Command {
 	var tenant string
 	cmd := &cobra.Command{
 		Use:   verb + " --tenant T",
 		Short: short,
 		Long:  long,
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if tenant == "" {
 				return usagef("which tenant? Give --tenant")
 			}
-			return administer(cmd, gateway, "tenants/"+url.PathEscape(tenant)+"/"+verb)
+			if err := administer(cmd, gateway, "tenants/"+url.PathEscape(tenant)+"/"+verb); err != nil {
+				return err
+			}
+			sayOfTenant(cmd, tenant, done)
+			return nil
 		},
 	}
 	cmd.Flags().StringVar(&tenant, "tenant", "", "this tenant")
 	return cmd
+}
+
+// sayOfTenant names the tenant that was meant: the gateway has no list of them, so it takes a misspelt one for another.
+func sayOfTenant(cmd *cobra.Command, tenant, done string) {
+	fmt.Fprintf(cmd.ErrOrStderr(), "tenant %s: %s, within five seconds\n", tenant, done)
 }
 
 // administer does what the path says, and prints nothing.

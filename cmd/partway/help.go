@@ -1,0 +1,63 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// helpColumns is how wide help is: what a terminal of 100 columns shows without breaking lines itself.
+const helpColumns = 96
+
+// fitHelp sets the help of a command, and of those below it, in helpColumns, so that the sources need not.
+func fitHelp(cmd *cobra.Command) {
+	cmd.Long = wrapped(cmd.Long, helpColumns)
+	for _, c := range cmd.Commands() {
+		fitHelp(c)
+	}
+	if !cmd.HasParent() {
+		cmd.SetUsageTemplate(strings.ReplaceAll(cmd.UsageTemplate(), ".FlagUsages ", fmt.Sprintf(".FlagUsagesWrapped %d ", helpColumns)))
+	}
+}
+
+// wrapped sets the paragraphs of a text anew, which are parted by empty lines.
+func wrapped(text string, columns int) string {
+	var paragraphs []string
+	for paragraph := range strings.SplitSeq(text, "\n\n") {
+		var b strings.Builder
+		column := 0
+		for i, word := range strings.Fields(paragraph) {
+			switch {
+			case i == 0:
+			case column+1+len(word) > columns:
+				b.WriteByte('\n')
+				column = 0
+			default:
+				b.WriteByte(' ')
+				column++
+			}
+			b.WriteString(word)
+			column += len(word)
+		}
+		paragraphs = append(paragraphs, b.String())
+	}
+	return strings.Join(paragraphs, "\n\n")
+}
+
+// noArguments is cobra.NoArgs, but calls an argument that is too much no command: `token freeze acme` lacks a --tenant.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes flags alone, and was given %q", cmd.CommandPath(), args[0])
+	}
+	return nil
+}
+
+// fileAndObject are the two arguments of cp.
+func fileAndObject(_ *cobra.Command, args []string) error {
+	if len(args) != 2 {
+		return errors.New("give a file and s3://BUCKET/KEY, in the order in which to copy")
+	}
+	return nil
+}
