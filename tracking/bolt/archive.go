@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -85,18 +86,11 @@ const whole = 1<<32 - 1
 
 // eachBatch calls do with the batches of q's tenant and time behind its cursor, oldest first, while it answers true.
 func eachBatch(tx *bbolt.Tx, q tracking.EventQuery, do func(key string, value []byte) (bool, error)) error {
-	index, prefix := batches, ""
-	if q.Tenant != "" {
-		index, prefix = batchesByTenant, closed(q.Tenant)
-	}
 	from, err := eventsFrom(q)
 	if err != nil {
 		return err
 	}
-	c := tx.Bucket(index).Cursor()
-	key, _ := c.Seek([]byte(prefix + from.batch))
-	for ; key != nil && bytes.HasPrefix(key, []byte(prefix)); key, _ = c.Next() {
-		at := string(key[len(prefix):])
+	for at := range batchesFrom(tx, tracking.EventQuery{Tenant: q.Tenant}, from) {
 		if !q.Until.IsZero() && at >= instant(ceil(q.Until)) {
 			return nil
 		}
@@ -148,13 +142,9 @@ func dropBatch(tx *bbolt.Tx, seq, key []byte, replaced bool) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range b.Events {
-		if err := tx.Bucket(batchesByUpload).Delete([]byte(closed(e.UploadID) + string(key))); err != nil {
-			return err
-		}
-		if err := tx.Bucket(batchesByTenant).Delete([]byte(closed(e.Tenant) + string(key))); err != nil {
-			return err
-		}
+	ids, tenants := namesIn(b)
+	if err := errors.Join(byUpload.drop(tx, key, ids), byTenant.drop(tx, key, tenants)); err != nil {
+		return err
 	}
 	if replaced {
 		return nil

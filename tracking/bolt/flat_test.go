@@ -33,7 +33,7 @@ func TestRareMatchesComeInShortPages(t *testing.T) {
 			if err := putUpload(tx, &u, nil); err != nil {
 				return err
 			}
-			if err := putBatch(tx, &b, []byte(fmt.Sprintf(`{"events":[{"id":%q,"upload_id":"u","tenant":%q}]}`, name, b.Events[0].Tenant))); err != nil {
+			if err := s.putBatch(tx, &b, []byte(fmt.Sprintf(`{"events":[{"id":%q,"upload_id":"u","tenant":%q}]}`, name, b.Events[0].Tenant))); err != nil {
 				return err
 			}
 		}

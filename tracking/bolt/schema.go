@@ -9,7 +9,8 @@ import (
 //
 //	0  files from before versions were kept
 //	1  uploads_due, intents and intents_by_key
-const schemaVersion = 1
+//	2  batches_sorted_by_... and batches_to_list_by_..., empty at first
+const schemaVersion = 2
 
 // migrate runs in the transaction that opens the file: it is done whole or not at all.
 func migrate(tx *bbolt.Tx, from uint64) error {

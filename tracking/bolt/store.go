@@ -14,6 +14,9 @@
 //	batches_by_seq     writer, seq                -> time, writer, seq
 //	batches_by_upload  upload id, time, writer, seq
 //	batches_by_tenant  tenant, time, writer, seq
+//	batches_sorted_by_upload, batches_sorted_by_tenant: what is on its way to batches_by_upload and batches_by_tenant, see listing
+//	batches_to_list_by_upload  time, writer, seq -> upload ids (on its way there)
+//	batches_to_list_by_tenant  time, writer, seq -> tenants    (likewise)
 //	erasures           tenant                     -> Erasure
 //	tokens             id                         -> Token
 //	tokens_by_tenant   tenant, created, id        -> id
@@ -39,24 +42,28 @@ import (
 const FileName = "partway.db"
 
 var (
-	uploads         = []byte("uploads")
-	uploadsByID     = []byte("uploads_by_id")
-	uploadsByTime   = []byte("uploads_by_time")
-	uploadsByTenant = []byte("uploads_by_tenant")
-	uploadsOpen     = []byte("uploads_open")
-	uploadsDue      = []byte("uploads_due")
-	intents         = []byte("intents")
-	intentsByKey    = []byte("intents_by_key")
-	batches         = []byte("batches")
-	batchesBySeq    = []byte("batches_by_seq")
-	batchesByUpload = []byte("batches_by_upload")
-	batchesByTenant = []byte("batches_by_tenant")
-	erasures        = []byte("erasures")
-	tokens          = []byte("tokens")
-	tokensByTenant  = []byte("tokens_by_tenant")
-	revocations     = []byte("revocations")
-	spendings       = []byte("spendings")
-	uploadsToTell   = []byte("uploads_to_tell")
+	uploads               = []byte("uploads")
+	uploadsByID           = []byte("uploads_by_id")
+	uploadsByTime         = []byte("uploads_by_time")
+	uploadsByTenant       = []byte("uploads_by_tenant")
+	uploadsOpen           = []byte("uploads_open")
+	uploadsDue            = []byte("uploads_due")
+	intents               = []byte("intents")
+	intentsByKey          = []byte("intents_by_key")
+	batches               = []byte("batches")
+	batchesBySeq          = []byte("batches_by_seq")
+	batchesByUpload       = []byte("batches_by_upload")
+	batchesByTenant       = []byte("batches_by_tenant")
+	batchesSortedByUpload = []byte("batches_sorted_by_upload")
+	batchesSortedByTenant = []byte("batches_sorted_by_tenant")
+	batchesToListByUpload = []byte("batches_to_list_by_upload")
+	batchesToListByTenant = []byte("batches_to_list_by_tenant")
+	erasures              = []byte("erasures")
+	tokens                = []byte("tokens")
+	tokensByTenant        = []byte("tokens_by_tenant")
+	revocations           = []byte("revocations")
+	spendings             = []byte("spendings")
+	uploadsToTell         = []byte("uploads_to_tell")
 )
 
 // groupDelay is how long a write waits for others to share its fsync, which takes about a millisecond.
@@ -70,8 +77,9 @@ type Config struct {
 
 // Store is a tracking.Store.
 type Store struct {
-	db  *bbolt.DB
-	now func() time.Time
+	db         *bbolt.DB
+	now        func() time.Time
+	listAtOnce int
 }
 
 var _ tracking.Store = (*Store)(nil)
@@ -85,13 +93,13 @@ func Open(c Config) (*Store, error) {
 		c.Now = time.Now
 	}
 	db, err := boltfile.Open(filepath.Join(c.Dir, FileName), boltfile.Schema{Version: schemaVersion, Migrate: migrate}, uploads, uploadsByID, uploadsByTime,
-		uploadsByTenant, uploadsOpen, uploadsDue, intents, intentsByKey, batches, batchesBySeq, batchesByUpload, batchesByTenant, erasures, tokens, tokensByTenant, revocations, spendings,
-		uploadsToTell)
+		uploadsByTenant, uploadsOpen, uploadsDue, intents, intentsByKey, batches, batchesBySeq, batchesByUpload, batchesByTenant, batchesSortedByUpload,
+		batchesSortedByTenant, batchesToListByUpload, batchesToListByTenant, erasures, tokens, tokensByTenant, revocations, spendings, uploadsToTell)
 	if err != nil {
 		return nil, err
 	}
 	db.MaxBatchDelay = groupDelay
-	return &Store{db: db, now: c.Now}, nil
+	return &Store{db: db, now: c.Now, listAtOnce: listAtOnce}, nil
 }
 
 // Ping commits an empty transaction: the one way to learn that the disk takes writes.

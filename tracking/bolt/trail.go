@@ -1,12 +1,11 @@
 package bolt
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"strings"
+	"iter"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -25,7 +24,7 @@ func (s *Store) AppendBatch(ctx context.Context, all ...*tracking.Batch) error {
 	}
 	return s.commit(ctx, "append batch", s.db.Update, func(tx *bbolt.Tx) error {
 		for i, b := range all {
-			if err := putBatch(tx, b, values[i]); err != nil {
+			if err := s.putBatch(tx, b, values[i]); err != nil {
 				return err
 			}
 		}
@@ -33,7 +32,7 @@ func (s *Store) AppendBatch(ctx context.Context, all ...*tracking.Batch) error {
 	})
 }
 
-func putBatch(tx *bbolt.Tx, b *tracking.Batch, value []byte) error {
+func (s *Store) putBatch(tx *bbolt.Tx, b *tracking.Batch, value []byte) error {
 	seq := []byte(closed(b.Writer) + number(b.Seq))
 	if tx.Bucket(batchesBySeq).Get(seq) != nil {
 		return nil
@@ -45,40 +44,32 @@ func putBatch(tx *bbolt.Tx, b *tracking.Batch, value []byte) error {
 	if err := tx.Bucket(batches).Put([]byte(key), value); err != nil {
 		return err
 	}
-	for _, e := range b.Events {
-		if e.UploadID != "" {
-			if err := tx.Bucket(batchesByUpload).Put([]byte(closed(e.UploadID)+key), nil); err != nil {
-				return err
-			}
-		}
-		if e.Tenant != "" {
-			if err := tx.Bucket(batchesByTenant).Put([]byte(closed(e.Tenant)+key), nil); err != nil {
-				return err
-			}
-		}
+	ids, tenants := namesIn(b)
+	if err := byUpload.add(tx, key, ids, s.listAtOnce); err != nil {
+		return err
 	}
-	return nil
+	return byTenant.add(tx, key, tenants, s.listAtOnce)
+}
+
+// namesIn are the names that b is listed under, one of each kind per event.
+func namesIn(b *tracking.Batch) (ids, tenants []string) {
+	for i := range b.Events {
+		ids, tenants = append(ids, b.Events[i].UploadID), append(tenants, b.Events[i].Tenant)
+	}
+	return ids, tenants
 }
 
 // Events is tracking.Trail's. It walks the batches of the upload, else of the tenant, else all.
 func (s *Store) Events(ctx context.Context, q tracking.EventQuery) (page []tracking.Event, next string, err error) {
-	index, prefix := batches, ""
-	switch {
-	case q.UploadID != "":
-		index, prefix = batchesByUpload, closed(q.UploadID)
-	case q.Tenant != "":
-		index, prefix = batchesByTenant, closed(q.Tenant)
-	}
 	limit := pageSize(q.Limit)
 	err = s.view(ctx, "list events", func(tx *bbolt.Tx) error {
 		from, err := eventsFrom(q)
 		if err != nil {
 			return err
 		}
-		c, last := tx.Bucket(index).Cursor(), from
-		key, _ := c.Seek([]byte(prefix + from.batch))
-		for n := 0; bytes.HasPrefix(key, []byte(prefix)) && key != nil; n++ {
-			at := place{batch: strings.TrimPrefix(string(key), prefix)}
+		n, last := 0, from
+		for key := range batchesFrom(tx, q, from) {
+			at := place{batch: key}
 			if !q.Until.IsZero() && at.batch >= instant(ceil(q.Until)) {
 				return nil
 			}
@@ -101,12 +92,22 @@ func (s *Store) Events(ctx context.Context, q tracking.EventQuery) (page []track
 				}
 				page, last = append(page, e), at
 			}
-			last = at
-			key, _ = c.Next()
+			n, last = n+1, at
 		}
 		return nil
 	})
 	return page, next, err
+}
+
+// batchesFrom walks the batches of q's upload, else of its tenant, else all.
+func batchesFrom(tx *bbolt.Tx, q tracking.EventQuery, from place) iter.Seq[string] {
+	switch {
+	case q.UploadID != "":
+		return byUpload.from(tx, q.UploadID, from.batch)
+	case q.Tenant != "":
+		return byTenant.from(tx, q.Tenant, from.batch)
+	}
+	return allFrom(tx, from.batch)
 }
 
 func selectsEvent(q tracking.EventQuery, e *tracking.Event) bool {
