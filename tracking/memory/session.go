@@ -13,13 +13,14 @@ type session struct {
 	until time.Time
 	place int // in the queue
 
-	parts map[int]tracking.Part
+	// Most uploads that are open have few parts or none, and a map of values takes room for eight with the first. A line is replaced, never changed.
+	parts map[int]*tracking.Part
 	bytes int64     // sum over parts
 	lapse time.Time // no grant in parts lapses before; zero: none will
 }
 
 func newSession(id string) *session {
-	return &session{id: id, state: tracking.StateOpen, parts: map[int]tracking.Part{}}
+	return &session{id: id, state: tracking.StateOpen}
 }
 
 // dropLapsed drops the grants whose time has passed and returns how many those were.
@@ -50,22 +51,22 @@ func (h *session) expect(until time.Time) {
 func (h *session) with(p tracking.Part) (line tracking.Part, added int64) {
 	line = p
 	line.Landed = nil
-	old, known := h.parts[p.Number]
-	if !known {
-		return line, counted(line)
+	old := h.parts[p.Number]
+	if old == nil {
+		return line, counted(&line)
 	}
 	line.Bytes = max(p.Bytes, old.Bytes)
 	if old.Until.IsZero() || !line.Until.IsZero() && old.Until.After(line.Until) {
 		line.Until = old.Until
 	}
-	return line, counted(line) - counted(old)
+	return line, counted(&line) - counted(old)
 }
 
 // landed is the line of p's number once storage has p.
 func (h *session) landed(p tracking.Part) tracking.Part {
-	line, known := h.parts[p.Number]
-	if !known {
-		line = p
+	line := p
+	if old := h.parts[p.Number]; old != nil {
+		line = *old
 	}
 	line.Until, line.Landed = time.Time{}, p.Landed
 	line.Bytes = max(line.Bytes, p.Landed.Bytes)
@@ -73,18 +74,26 @@ func (h *session) landed(p tracking.Part) tracking.Part {
 }
 
 func (h *session) put(line tracking.Part) {
-	h.bytes += counted(line) - counted(h.parts[line.Number])
-	h.parts[line.Number] = line
+	h.bytes += counted(&line) - counted(h.parts[line.Number])
+	if h.parts == nil {
+		h.parts = map[int]*tracking.Part{}
+	}
+	h.parts[line.Number] = &line
 	h.expect(line.Until)
 }
 
-func (h *session) remove(line tracking.Part) {
+func (h *session) remove(line *tracking.Part) {
 	h.bytes -= counted(line)
 	delete(h.parts, line.Number)
 }
 
-// counted is what a line adds to the sum: an undeclared length is -1 there.
-func counted(p tracking.Part) int64 { return max(p.Bytes, 0) }
+// counted is what a line adds to the sum: an undeclared length is -1 there, and nil is no line.
+func counted(p *tracking.Part) int64 {
+	if p == nil {
+		return 0
+	}
+	return max(p.Bytes, 0)
+}
 
 // queue is a heap of sessions, the one that expires first in front (container/heap).
 type queue []*session

@@ -143,9 +143,10 @@ func (s *Sessions) Release(ctx context.Context, id string, numbers ...int) error
 	}
 	s.lines -= h.dropLapsed(now)
 	for _, number := range numbers {
-		if p, ok := h.parts[number]; ok && !p.Until.IsZero() {
-			p.Road = tracking.RoadNone
-			h.parts[number] = p
+		if p := h.parts[number]; p != nil && !p.Until.IsZero() {
+			released := *p
+			released.Road = tracking.RoadNone
+			h.parts[number] = &released
 		}
 	}
 	return nil
@@ -164,11 +165,12 @@ func (s *Sessions) Part(ctx context.Context, id string, number int) (*tracking.P
 		return nil, fmt.Errorf("%s: %w", doing, tracking.ErrNotFound)
 	}
 	s.lines -= h.dropLapsed(now)
-	p, ok := h.parts[number]
-	if !ok {
+	p := h.parts[number]
+	if p == nil {
 		return nil, fmt.Errorf("%s: %w", doing, tracking.ErrNotFound)
 	}
-	return &p, nil
+	part := *p
+	return &part, nil
 }
 
 // enter puts lines into h and keeps it.
@@ -194,7 +196,10 @@ func (s *Sessions) Session(ctx context.Context, id string) (*tracking.Session, e
 		return nil, fmt.Errorf("%s: %w", doing, tracking.ErrNotFound)
 	}
 	s.lines -= h.dropLapsed(now)
-	parts := slices.SortedFunc(maps.Values(h.parts), func(a, b tracking.Part) int { return a.Number - b.Number })
+	parts := make([]tracking.Part, 0, len(h.parts))
+	for _, number := range slices.Sorted(maps.Keys(h.parts)) {
+		parts = append(parts, *h.parts[number])
+	}
 	return &tracking.Session{State: h.state, Parts: parts, Bytes: h.bytes}, nil
 }
 
