@@ -80,12 +80,13 @@ func (o *told) hear(a answer, handsOut bool) answer {
 	return a
 }
 
-// Secrets stay where they belong, whatever goes wrong: none gets into the log at its most talkative, the trail, the records, the metrics
-// or an answer that is not made to carry it.
+// Secrets stay where they belong, whatever goes wrong: none gets into the log at its most talkative, the trail, the records, the metrics,
+// the traces or an answer that is not made to carry it.
 func TestNoSecretIsTold(t *testing.T) {
 	var log safeBuffer
 	p := newIDP(t)
 	b := newBenchLogging(t, newFakeS3(t), p.foreign(t), slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	spans := b.trace()
 	var heard told
 	ask := func(method, path, body string, headers ...string) answer {
 		return heard.hear(b.ask(method, path, body, headers...), false)
@@ -249,6 +250,11 @@ func TestNoSecretIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	traces := fmt.Sprintf("%+v", spans.GetSpans())
+	if !strings.Contains(traces, "UploadPart") || !strings.Contains(traces, "storage PUT") {
+		t.Fatalf("the traces are not there: %s", traces)
+	}
+	c.search(t, "the traces", traces)
 	c.search(t, "the metrics", metrics.body)
 	c.search(t, "the records of uploads", fmt.Sprintf("%+v", uploads))
 	c.search(t, "the records of tokens", fmt.Sprintf("%+v %s", tokens, mustJSON(tokens)))

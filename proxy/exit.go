@@ -99,7 +99,10 @@ func (g *Gateway) exit(ctx context.Context, r *Request, resp *Response, err erro
 	// Its client and even the gateway may be going; the event must not go with them.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	if err := g.Writer.Record(ctx, eventsOf(r, resp)...); err != nil && r.Event.Status < http.StatusBadRequest {
+	waiting := r.child("audit write")
+	err = g.Writer.Record(ctx, eventsOf(r, resp)...)
+	waiting.End()
+	if err != nil && r.Event.Status < http.StatusBadRequest {
 		resp = g.outcome(r, nil, errUnavailable.because(err))
 	}
 	g.account(r, resp.Status)
@@ -197,8 +200,9 @@ func (g *Gateway) logRefusal(r *Request, e *Error) {
 	log("refused", "request_id", r.ID, "operation", r.Event.Operation, "code", e.Code, "status", e.Status, "cause", cause)
 }
 
-// account counts the request, and what was refused before anyone was known or in a flood.
+// account counts the request, and what was refused before anyone was known or in a flood, and ends its span.
 func (g *Gateway) account(r *Request, status int) {
+	g.endSpan(r, status)
 	g.metrics.request(r, status, g.Now())
 	if (r.Identity == nil || r.overRate) && status >= http.StatusBadRequest {
 		g.refusals.add(r.Event)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"partway/auth"
 	"partway/proxy/notify"
@@ -23,7 +24,7 @@ import (
 )
 
 // Config of a Gateway. Every field must be set, but Domains, TrustedProxies, CORSOrigins, JWKS, Pages, SignIn, Buckets, Rates, Quota, Notifier,
-// SweepEvery, Probes and ProbeEvery.
+// SweepEvery, Probes, ProbeEvery, Tracer and TrustParent.
 type Config struct {
 	Region  string
 	Domains []string // virtual-host style: BUCKET.DOMAIN
@@ -66,6 +67,9 @@ type Config struct {
 	Probes   []Probe // what /_partway/ready asks
 
 	ProbeEvery time.Duration // for the metrics, also when nobody asks; 0: never
+
+	Tracer      trace.Tracer // of the spans of requests; nil: none are made
+	TrustParent bool         // the traceparent of whoever asks says whether its request is sampled, and in which trace
 }
 
 // Gateway is the S3 surface. Serve and Shutdown are called once each.

@@ -12,7 +12,7 @@ type requestKey struct{}
 
 // of is the context of what is done for r.
 func of(ctx context.Context, r *Request) context.Context {
-	return context.WithValue(ctx, requestKey{}, r)
+	return context.WithValue(r.under(ctx), requestKey{}, r)
 }
 
 // requestLog adds the request that a context is of.

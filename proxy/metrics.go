@@ -80,15 +80,20 @@ func newMetrics(reg *prometheus.Registry, g *Gateway) *metrics {
 }
 
 func (m *metrics) request(r *Request, status int, now time.Time) {
-	operation, code := r.Event.Operation, r.Event.Outcome
-	if operation == "" {
-		operation = "none"
-	}
+	operation, code := r.operationName(), r.Event.Outcome
 	if code == "" {
 		code = strconv.Itoa(status)
 	}
 	m.requests.WithLabelValues(operation, r.Event.Road, code).Inc()
 	m.duration.WithLabelValues(operation, r.Event.Road).Observe(now.Sub(r.Received).Seconds())
+}
+
+// operationName is "none" before the operation is known.
+func (r *Request) operationName() string {
+	if r.Event.Operation == "" {
+		return "none"
+	}
+	return r.Event.Operation
 }
 
 func (m *metrics) decision(road Road, reason string) {

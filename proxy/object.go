@@ -20,7 +20,7 @@ func (g *Gateway) getObject(_ context.Context, r *Request) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := g.openObject(b, r.call())
+	answer, err := g.openObject(r, b)
 	if err != nil {
 		return nil, err
 	}
@@ -55,10 +55,10 @@ func (g *Gateway) sandbox(r *Request) []sigv4.Header {
 
 // openObject asks for an object. Its body is read after the handler has returned, so that it hangs on the gateway's life and not on the
 // request's; until the head is there the time is bounded.
-func (g *Gateway) openObject(b *storage.Backend, c *storage.Call) (*http.Response, error) {
-	ctx, cancel := context.WithCancel(g.base)
+func (g *Gateway) openObject(r *Request, b *storage.Backend) (*http.Response, error) {
+	ctx, cancel := context.WithCancel(r.under(g.base))
 	headDue := time.AfterFunc(controlTimeout, cancel)
-	answer, err := b.Do(ctx, c, nil)
+	answer, err := b.Do(ctx, r.call(), nil)
 	headDue.Stop()
 	if err != nil {
 		cancel()

@@ -108,11 +108,14 @@ func (g *Gateway) relayBody(ctx context.Context, x *relay.Exchange, r *Request, 
 		return nil, err
 	}
 	req.Length, req.Body = f.length, f.body
+	span := b.Span(ctx, c.Method)
 	answer, err := x.Put(ctx, b.Conns(), req)
 	if answer != nil {
+		span.Answered(answer.Status)
 		r.Event.Bytes = answer.Sent
 		g.metrics.carried(r.Event.Road, "in", answer.Sent)
 	}
+	span.End()
 	if err != nil {
 		return nil, err
 	}

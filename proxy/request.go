@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"partway/auth"
 	"partway/auth/sigv4"
 	"partway/proxy/relay"
@@ -45,6 +47,7 @@ type Request struct {
 
 	// Event is filled in on the way and recorded at the exit.
 	Event tracking.Event
+	span  trace.Span // from startSpan to endSpan; nil where no traces are made
 }
 
 // Header returns the value of a header, by lower-case name.

@@ -28,6 +28,7 @@ func (g *Gateway) entry(c *fiber.Ctx) error {
 	ctx, cancel := context.WithTimeoutCause(g.base, controlTimeout, errors.New("the request took too long"))
 	defer cancel()
 	r, err := g.parse(c)
+	g.startSpan(r)
 	var resp *Response
 	if err == nil {
 		resp, err = g.guarded(r, func() (*Response, error) { return g.serve(of(ctx, r), r) })
@@ -221,6 +222,7 @@ func (g *Gateway) unparsed(c *fiber.Ctx, err error) error {
 		refusal = errMethodNotAllowed
 	}
 	r := &Request{ID: newRequestID(), Received: g.Now(), Head: &relay.Head{Length: -1}, unread: true, Client: peerAddress(c.Context().RemoteAddr())}
+	g.startSpan(r)
 	// fasthttp's words quote the head, where tokens and signatures are: they go no further.
 	g.write(c, r, g.exit(g.base, r, nil, refusal))
 	return nil
@@ -233,6 +235,7 @@ func (g *Gateway) headTooLarge() *Error {
 // tooLarge answers a body beyond XMLBytes. Its head is good, so whoever sent it can be told and named.
 func (g *Gateway) tooLarge(c *fiber.Ctx) {
 	r, err := g.parse(c)
+	g.startSpan(r)
 	sts := r.isSTS() // whose callers prove themselves in the body
 	if err == nil && !sts {
 		err = g.authenticate(r)

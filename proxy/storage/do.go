@@ -99,7 +99,7 @@ func (b *Backend) do(ctx context.Context, signer *sigv4.Signer, c *Call, body []
 	if r.Header["User-Agent"] == nil { // else net/http gives its own name
 		r.Header["User-Agent"] = []string{"partway"}
 	}
-	resp, err := b.transport.RoundTrip(r)
+	resp, err := b.traced().RoundTrip(r)
 	if err != nil {
 		return nil, &sendError{sent: reached.yes.Load(), err: fmt.Errorf("%s %s: %w: %w", c.Method, b.host, ErrUnavailable, err)}
 	}

@@ -28,7 +28,7 @@ func (b *Backend) newSDK() *s3.Client {
 		BaseEndpoint: aws.String(b.scheme + "://" + b.host),
 		UsePathStyle: b.config.PathStyle,
 		Credentials:  b.sign.provider(),
-		HTTPClient:   sdkHTTP(b.transport),
+		HTTPClient:   sdkHTTP(b.traced()),
 		Retryer:      aws.NopRetryer{}, // what may be asked again, Config.again asks
 		// Not every server knows the checksums that the SDK would add, and the answers' are verified by nobody.
 		RequestChecksumCalculation:  aws.RequestChecksumCalculationWhenRequired,
@@ -38,7 +38,7 @@ func (b *Backend) newSDK() *s3.Client {
 }
 
 // sdkHTTP follows no redirect: to where would be the server's to say.
-func sdkHTTP(t *http.Transport) *http.Client {
+func sdkHTTP(t http.RoundTripper) *http.Client {
 	return &http.Client{
 		Transport:     t,
 		Timeout:       ownTimeout,

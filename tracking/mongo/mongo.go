@@ -43,6 +43,7 @@ type Config struct {
 	Database string           //
 	Timeout  time.Duration    // of one call [2s]
 	Now      func() time.Time // decides which revocations have expired [time.Now]
+	Spans    bool             // commands are spans below those of their contexts
 }
 
 // selectionTimeout bounds the search for a primary, and so how long each call hangs while the database is away.
@@ -104,6 +105,9 @@ func connect(c Config) (*Store, error) {
 		SetWriteConcern(&writeconcern.WriteConcern{W: writeconcern.WCMajority, Journal: &journaled}).
 		SetReadConcern(readconcern.Majority()).
 		SetReadPreference(readpref.Primary())
+	if c.Spans {
+		o.SetMonitor(newSpans())
+	}
 	// Retryable writes stay as the driver has them: on, where the server numbers transactions, so that an election is not
 	// an error. A server that claims them and yet applies a write twice does no harm; see the package comment.
 	client, err := driver.Connect(o)

@@ -89,7 +89,9 @@ func Open(c Config) (*Sessions, error) {
 	o.MaxRetries = 1 // for a pooled connection that broke meanwhile
 	o.DisableIdentity = true
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return &Sessions{client: goredis.NewClient(o), timeout: c.Timeout}, nil
+	client := goredis.NewClient(o)
+	client.AddHook(spans{})
+	return &Sessions{client: client, timeout: c.Timeout}, nil
 }
 
 // PutState implements tracking.Sessions.
