@@ -27,6 +27,7 @@ type server struct {
 	authority *authority
 	store     tracking.Store
 	gateway   *proxy.Gateway
+	tracing   *tracing // nil: no spans are made
 	listener  net.Listener
 	admin     net.Listener // nil: none
 	probes    []proxy.Probe
@@ -82,7 +83,9 @@ func (s *server) run(ctx context.Context, whenReady func() error) error {
 		// The drain must not end with the context whose end began it.
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(s.config.Server.Drain))
 		defer cancel()
-		return errors.Join(ignoreDeadline(s.gateway.Shutdown(drain)), admin.Close())
+		err := errors.Join(ignoreDeadline(s.gateway.Shutdown(drain)), admin.Close())
+		s.tracing.end(drain)
+		return err
 	})
 	return errors.Join(all.Wait(), s.closers.close())
 }

@@ -86,6 +86,10 @@ func (s *server) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("notifications: %w", err)
 	}
+	if s.tracing, err = newTracing(ctx, c.Tracing, s.log); err != nil {
+		return fmt.Errorf("tracing: %w", err)
+	}
+	s.closers.add(func() error { s.tracing.end(context.Background()); return nil })
 	s.gateway, err = proxy.New(proxy.Config{
 		Region:  c.Server.Region,
 		Domains: c.Server.Domains,
@@ -131,6 +135,9 @@ func (s *server) open(ctx context.Context) error {
 		Probes:   s.probes,
 
 		ProbeEvery: probeEvery,
+
+		Tracer:      s.tracing.tracer(),
+		TrustParent: c.Tracing.TrustParent,
 	})
 	return err
 }
@@ -188,7 +195,7 @@ func (s *server) openStores(ctx context.Context) (tracking.Sessions, tracking.Ra
 		}
 		return sessions, memory.NewRates(rate, time.Now), nil
 	}
-	store, err := mongo.Open(ctx, mongo.Config{URI: c.MongoDB.URI, Database: c.MongoDB.Database})
+	store, err := mongo.Open(ctx, mongo.Config{URI: c.MongoDB.URI, Database: c.MongoDB.Database, Spans: c.Tracing.Endpoint != ""})
 	if err != nil {
 		return nil, nil, fmt.Errorf("mongodb: %w", err)
 	}

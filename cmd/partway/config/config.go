@@ -26,6 +26,7 @@ type Config struct {
 	Audit         Audit          `yaml:"audit"`
 	Notifications []Notification `yaml:"notifications"`
 	Log           Log            `yaml:"log"`
+	Tracing       Tracing        `yaml:"tracing"`
 }
 
 // Server is where the gateway listens and what it calls itself.
@@ -193,6 +194,14 @@ type Log struct {
 	Format string `yaml:"format"`
 }
 
+// Tracing is where spans go, as OTLP over HTTP; without Endpoint none are made.
+type Tracing struct {
+	Endpoint    string            `yaml:"endpoint"`
+	Headers     map[string]string `yaml:"headers"`
+	Sample      float64           `yaml:"sample"` // the part of the requests that is traced
+	TrustParent bool              `yaml:"trust_parent"`
+}
+
 // Default returns the configuration before file and environment. DataDir is left empty: Load fills it, because its
 // default depends on the environment.
 func Default() Config {
@@ -208,5 +217,6 @@ func Default() Config {
 		Web:      Web{SignIn: SignIn{Scope: "openid"}},
 		Audit:    Audit{AnchorInterval: Duration(time.Minute)},
 		Log:      Log{Level: "info", Format: "text"},
+		Tracing:  Tracing{Sample: 1},
 	}
 }

@@ -30,6 +30,7 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 	want.Server.TrustedProxies = []string{}
 	want.CORS.Origins = []string{}
 	want.Web.SignIn.Origins = []string{}
+	want.Tracing.Headers = map[string]string{}
 	if !reflect.DeepEqual(*got, want) {
 		t.Errorf("the example says\n%+v\nthe defaults are\n%+v", *got, want)
 	}

@@ -52,6 +52,7 @@ func (c *Config) validate(o *origin) error {
 	c.checkTransfers(k)
 	c.checkAudit(k)
 	c.checkNotifications(k)
+	c.checkTracing(k)
 	return errors.Join(k.found...)
 }
 
