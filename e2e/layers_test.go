@@ -51,6 +51,9 @@ func TestForbiddenImports(t *testing.T) {
 		{"partway/agent", "partway/proxy/awschunked", true},
 		{"partway/agent", "partway/proxy/relay", false},
 		{"partway/agent", "partway/auth", false},
+		{"partway/proxy", "go.opentelemetry.io/otel/trace", true},
+		{"partway/proxy", "go.opentelemetry.io/otel/sdk/trace", false},
+		{"partway/cmd/partway", "go.opentelemetry.io/otel/sdk/trace", true},
 	} {
 		if why := forbidden(c.from, c.to); (why == "") != c.allowed {
 			t.Errorf("%s imports %s: %q, want allowed %v", c.from, c.to, why, c.allowed)
@@ -90,6 +93,8 @@ func forbidden(from, imported string) string {
 		return "the S3 SDK serves the gateway's own calls, in proxy/storage"
 	case in(imported, "github.com/redis/go-redis", "go.mongodb.org/mongo-driver", "go.etcd.io/bbolt") && !in(from, "partway/tracking"):
 		return "every promise about state is made in tracking"
+	case in(imported, "go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/exporters") && !in(from, "partway/cmd"):
+		return "spans are made through the API; cmd says where they go"
 	}
 	return ""
 }
