@@ -57,6 +57,9 @@ func newDemo() *cobra.Command {
 }
 
 func runDemo(parent context.Context, out io.Writer, f *demoFlags) (err error) {
+	if !hasStorage {
+		return errors.New("this binary has no storage for a demo: releases leave it out (-tags nodemo). In a clone, `go run ./cmd/partway demo` has one")
+	}
 	if err := checkListen(f.listen); err != nil {
 		return err
 	}
