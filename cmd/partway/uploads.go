@@ -1,9 +1,14 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -100,5 +105,29 @@ func showUpload(cmd *cobra.Command, c *client, id string, asJSON bool) error {
 	t.row("etag", u.ETag)
 	t.row("checksum", u.ChecksumAlgorithm)
 	t.row("result", u.ResultCode)
-	return t.flush(nil)
+	roads, err := partsByRoad(cmd.Context(), c, u.ID)
+	t.row("roads", roads)
+	return t.flush(err)
+}
+
+// partsByRoad says by which roads an upload's parts were let through, and how many numbers by each: "redirect 11, relay 1".
+func partsByRoad(ctx context.Context, c *client, id string) (string, error) {
+	parts := map[string]map[int]bool{}
+	err := each(ctx, c, "events", filter("upload_id", id), func(items []tracking.Event) error {
+		for _, e := range items {
+			if e.Operation != "UploadPart" && e.Operation != "UploadPartCopy" || e.Outcome != "ok" && e.Outcome != "granted" {
+				continue
+			}
+			if parts[e.Road] == nil {
+				parts[e.Road] = map[int]bool{}
+			}
+			parts[e.Road][e.PartNumber] = true
+		}
+		return nil
+	})
+	var roads []string
+	for _, road := range slices.Sorted(maps.Keys(parts)) {
+		roads = append(roads, fmt.Sprintf("%s %d", road, len(parts[road])))
+	}
+	return strings.Join(roads, ", "), err
 }
