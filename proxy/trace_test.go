@@ -46,7 +46,7 @@ func spanOf(t *testing.T, spans *tracetest.InMemoryExporter, a answer) *tracetes
 func attributesOf(s *tracetest.SpanStub) map[attribute.Key]string {
 	all := map[attribute.Key]string{}
 	for _, a := range s.Attributes {
-		all[a.Key] = a.Value.Emit()
+		all[a.Key] = a.Value.String()
 	}
 	return all
 }
