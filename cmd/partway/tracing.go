@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -67,10 +66,7 @@ func newTracing(ctx context.Context, c config.Tracing, log *slog.Logger) (*traci
 	if err != nil {
 		return nil, fmt.Errorf("the gateway's name in traces: %w", err)
 	}
-	version := "(devel)"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version = cmp.Or(info.Main.Version, version)
-	}
+	version := cmp.Or(readBuildInfo().Main.Version, noVersion)
 	about := resource.NewSchemaless(attribute.String("service.name", "partway"), attribute.String("service.version", version),
 		attribute.String("service.instance.id", host))
 	return tracingTo(exporter, c.Sample, about, log), nil
