@@ -182,7 +182,7 @@ func goOn(ctx context.Context, t *testing.T, n *harness.Tenant, points []harness
 // noGaps holds the trail to the numbers that its writers gave, and to its seals.
 func noGaps(t *testing.T, s *harness.Stack) {
 	t.Helper()
-	gaps, err := s.Gateway.ChainGaps(t.Context())
+	gaps, err := s.ChainGaps(t.Context())
 	if err != nil {
 		t.Error(err)
 	}
@@ -248,7 +248,7 @@ func work(ctx context.Context, c *harness.Client) error {
 		}
 		return nil
 	}
-	key := func(name string) string { return c.Tenant.Prefix + name }
+	key := func(name string) string { return c.Prefix + name }
 	clients := []func() error{
 		func() error {
 			return errors.Join(upload(key("twice"), false, body(1, 1000)), upload(key("twice"), false, body(2, 2000)))

@@ -74,5 +74,5 @@ EOF
 fi
 launcher mongo-java-server <<EOF
 #!/bin/sh
-exec java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$java:$java/lib/*" MongoServer "\$1" "\$2/h2"
+exec java -Xms64m -Xmx1g -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$java:$java/lib/*" MongoServer "\$1" "\$2/h2"
 EOF

@@ -99,6 +99,27 @@ func (g *Gateway) Events(ctx context.Context, tenant string) ([]Event, error) {
 	return pages[Event](ctx, g, "/_partway/events", url.Values{"tenant": {tenant}})
 }
 
+// EventsSince is Events from the second of a time on. It reads them by the minute: what stands in MongoDB's place finds and sorts all that is asked for anew for
+// each page.
+func (g *Gateway) EventsSince(ctx context.Context, tenant string, since time.Time) ([]Event, error) {
+	var all []Event
+	for from, now := since.Truncate(time.Second), time.Now(); ; {
+		until := from.Add(time.Minute)
+		q := url.Values{"tenant": {tenant}, "since": {from.UTC().Format(time.RFC3339Nano)}}
+		if until.Before(now) {
+			q.Set("until", until.UTC().Format(time.RFC3339Nano))
+		}
+		some, err := pages[Event](ctx, g, "/_partway/events", q)
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, some...); !until.Before(now) {
+			return all, nil
+		}
+		from = until
+	}
+}
+
 // Uploads of a tenant, or of all (""), in these states, or in any; newest first, all pages.
 func (g *Gateway) Uploads(ctx context.Context, tenant string, states ...string) ([]Upload, error) {
 	q := url.Values{"tenant": {tenant}}
@@ -152,6 +173,7 @@ func (g *Gateway) Drained(ctx context.Context) error {
 }
 
 func pages[T any](ctx context.Context, g *Gateway, path string, q url.Values) ([]T, error) {
+	q.Set("limit", "1000")
 	var all []T
 	for {
 		var page struct {

@@ -43,6 +43,7 @@ func (a Asked) String() string {
 // Safe for concurrent use.
 type Client struct {
 	Tenant *Tenant
+	Prefix string // of its keys, which no other client of the tenant has; ends with "/"
 	http   *http.Client
 
 	mu    sync.Mutex
@@ -51,7 +52,7 @@ type Client struct {
 
 // NewClient of a tenant, by way of its tap.
 func (n *Tenant) NewClient() *Client {
-	return &Client{Tenant: n, http: &http.Client{
+	return &Client{Tenant: n, Prefix: n.Prefix, http: &http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true, DisableCompression: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       time.Minute,

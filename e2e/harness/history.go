@@ -35,8 +35,8 @@ func PartList(parts ...[]byte) (list, etag string, size int64) {
 	return b.String(), fmt.Sprintf(`"%s-%d"`, hex.EncodeToString(all[:]), len(parts)), size
 }
 
-// Violations compares what the client was told with the tenant's records, its events and storage, once everything that failed was asked
-// again until it was answered. They are what a user would call lost, or a lie. It waits for a gateway that cannot say, and for the spool:
+// Violations compares what the client was told with the tenant's records, events and objects under the client's prefix, once everything that
+// failed was asked again until it was answered. They are what a user would call lost, or a lie. It waits for a gateway that cannot say, and for the spool:
 // what is in it is durable, and not to be seen yet.
 func (c *Client) Violations(ctx context.Context) (found []string, err error) {
 	waited := Await(ctx, "what is recorded", c.Tenant.Gateway.Process, func() bool {
@@ -51,14 +51,19 @@ func (c *Client) violations(ctx context.Context) ([]string, error) {
 	if err := n.Gateway.Drained(ctx); err != nil {
 		return nil, err
 	}
+	asked := c.History()
+	if len(asked) == 0 {
+		return nil, errors.New("the client asked nothing")
+	}
+	began := slices.MinFunc(asked, func(a, b Asked) int { return a.Began.Compare(b.Began) }).Began
 	records, err1 := n.Gateway.Uploads(ctx, n.Name)
-	events, err2 := n.Gateway.Events(ctx, n.Name)
-	have, err3 := n.stored(ctx, n.Prefix)
+	events, err2 := n.Gateway.EventsSince(ctx, n.Name, began)
+	have, err3 := n.stored(ctx, c.Prefix)
 	spent, err4 := n.Gateway.Spent(ctx, n.Name)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return nil, err
 	}
-	asked := c.History()
+	records = slices.DeleteFunc(records, func(u Upload) bool { return !strings.HasPrefix(u.Key, c.Prefix) })
 	all := violations(asked, records, events, have)
 	if n.Scope.MaxTenantBytes > 0 {
 		all = append(all, overspent(asked, spent)...)
@@ -289,13 +294,13 @@ func eventsOf(asked []Asked, events []Event) (all []string) {
 
 // ChainGaps looks at the events of all tenants for what each writer numbered and the trail does not have. It waits, a minute at most, for a
 // gateway that cannot say.
-func (g *Gateway) ChainGaps(ctx context.Context) ([]string, error) {
+func (s *Stack) ChainGaps(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var events []Event
 	var err error
-	waited := Await(ctx, "the trail", g.Process, func() bool {
-		events, err = g.Events(ctx, "")
+	waited := Await(ctx, "the trail", s.Gateway.Process, func() bool {
+		events, err = s.Gateway.EventsSince(ctx, "", s.began)
 		return err == nil
 	})
 	return chainGaps(events), errors.Join(waited, err)

@@ -37,6 +37,7 @@ type Stack struct {
 
 	Lines map[string]*Line // from the gateway to the taps of "storage", "mongodb" and "redis", if the setup asks for them
 
+	began         time.Time
 	env           []string // of the gateway
 	servers       []*Server
 	storageFaults *StorageFaults // nil without failpoints
@@ -69,7 +70,7 @@ func NewDemo(ctx context.Context, bin, dir string) (*Stack, error) {
 
 // NewServe is `partway serve` on versitygw or MinIO and what the setup says, each server behind a tap.
 func NewServe(ctx context.Context, bin, dir string, setup Setup) (_ *Stack, err error) {
-	s := &Stack{Name: "embedded", Bin: bin, Dir: dir, Config: filepath.Join(dir, "config.yaml"), Lines: map[string]*Line{}}
+	s := &Stack{began: time.Now(), Name: "embedded", Bin: bin, Dir: dir, Config: filepath.Join(dir, "config.yaml"), Lines: map[string]*Line{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Stop())

@@ -66,13 +66,14 @@ func (s *Store) Events(ctx context.Context, q tracking.EventQuery) ([]tracking.E
 			return nil, "", err
 		}
 	}
-	found, err := s.batches.Find(ctx, batchFilter(q, from), options.Find().SetSort(oldest))
+	limit := pageLimit(q.Limit)
+	// As many batches as fill the page, by the server's own rule it would be 16 MiB of them.
+	found, err := s.batches.Find(ctx, batchFilter(q, from), options.Find().SetSort(oldest).SetBatchSize(int32(limit)+1))
 	if err != nil {
 		return nil, "", failed("read events", err)
 	}
 	defer found.Close(ctx) // it may be left before its end
 
-	limit := pageLimit(q.Limit)
 	var page []tracking.Event
 	for found.Next(ctx) {
 		var b tracking.Batch
