@@ -114,7 +114,7 @@ func (g *Gateway) api(ctx context.Context, r *Request) (*Response, error) {
 			return route.handle(g, ctx, r, id)
 		}
 	}
-	r.Event.Operation = "partway:Unknown"
+	r.Event.Operation = opUnknownCall
 	if known {
 		return nil, errMethodNotAllowed
 	}
@@ -244,32 +244,6 @@ func (g *Gateway) apiUpload(ctx context.Context, r *Request, id string) (*Respon
 		out.Ledger = s.Parts
 	}
 	return jsonReply(http.StatusOK, out), nil
-}
-
-func (g *Gateway) apiEvents(ctx context.Context, r *Request, _ string) (*Response, error) {
-	tenant, err := tenantOf(r)
-	if err != nil {
-		return nil, err
-	}
-	limit, err := limitOf(r)
-	if err != nil {
-		return nil, err
-	}
-	q := tracking.EventQuery{UploadID: r.Query.Get("upload_id"), Tenant: tenant, Limit: limit, Cursor: r.Query.Get("cursor")}
-	if q.Since, err = timeOf(r, "since"); err != nil {
-		return nil, err
-	}
-	if q.Until, err = timeOf(r, "until"); err != nil {
-		return nil, err
-	}
-	items, next, err := g.Store.Events(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	for i := range items {
-		items[i].Salt = nil // for checking alone, see export
-	}
-	return jsonReply(http.StatusOK, page{orEmpty(items), next}), nil
 }
 
 func (g *Gateway) apiMetrics(context.Context, *Request, string) (*Response, error) {

@@ -120,3 +120,21 @@ func TestWorkOnTheWholeTrailIsForOperators(t *testing.T) {
 		t.Errorf("erasures %v, %v", list, err)
 	}
 }
+
+func TestEventsOfOneOperation(t *testing.T) {
+	b := newBench(t)
+	b.put("acme/a", "x")
+	b.complete(key, b.started(key))
+	for name, want := range map[string]int{"PutObject": 1, "CreateMultipartUpload": 1, "DeleteObject": 0} {
+		a := b.ask("GET", "/_partway/events?operation="+name, "", "Authorization", "Bearer "+b.tenant)
+		if b.want(a, 200, ""); strings.Count(a.body, `"operation":`) != want || strings.Count(a.body, `"operation":"`+name+`"`) != want {
+			t.Errorf("%s: %s", name, a.body)
+		}
+	}
+	for _, name := range []string{"PutObjects", "putobject", "s3:PutObject", "mark"} {
+		a := b.ask("GET", "/_partway/events?operation="+name, "", "Authorization", "Bearer "+b.tenant)
+		if a.status != 400 || !strings.Contains(a.body, `"code":"InvalidArgument"`) || !strings.Contains(a.body, "There is no operation") {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+	}
+}

@@ -43,7 +43,7 @@ var companionRoutes = []companionRoute{
 
 // companion finds the row of a call.
 func (g *Gateway) companion(ctx context.Context, r *Request, call string) (*Response, error) {
-	r.Event.Operation = "partway:Companion" // until it is an operation of S3
+	r.Event.Operation = opCompanion // until it is an operation of S3
 	known := false
 	for _, route := range companionRoutes {
 		segments, ok := matchSegments(route.Path, call)

@@ -23,7 +23,7 @@ func (r *Request) isPreflight() bool {
 
 // preflight answers before anyone is authenticated: a browser asks without credentials.
 func (g *Gateway) preflight(r *Request) (*Response, error) {
-	r.Event.Operation = "partway:Preflight"
+	r.Event.Operation = opPreflight
 	if !slices.Contains(g.CORSOrigins, r.Origin) {
 		return nil, errCORS
 	}

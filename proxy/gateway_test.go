@@ -11,6 +11,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -347,9 +348,13 @@ func (b *bench) events() []tracking.Event {
 	}
 	var out []tracking.Event
 	for _, e := range page {
-		if e.Operation != "mark" {
-			out = append(out, e)
+		if e.Operation == "mark" {
+			continue
 		}
+		if !slices.Contains(recorded, e.Operation) {
+			b.t.Errorf("an event of operation %q, which no list can be asked for", e.Operation)
+		}
+		out = append(out, e)
 	}
 	return out
 }

@@ -119,7 +119,7 @@ func (s *sweep) endOrphans(ctx context.Context, b *storage.Backend, u *tracking.
 		} else {
 			s.g.Log.Warn("storage holds an upload that may be of a Create that broke off; its backend is not exclusive, so it stays",
 				"backend", u.Backend, "bucket", u.Bucket, "intent", u.Record, "storage_upload_id", id)
-			ev.Operation, ev.Reason, ev.Status, result = "partway:FoundUpload", "not-exclusive", http.StatusOK, "left"
+			ev.Operation, ev.Reason, ev.Status, result = opFoundUpload, "not-exclusive", http.StatusOK, "left"
 		}
 		if err == nil {
 			err = s.g.Writer.Record(ctx, ev)

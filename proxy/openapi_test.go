@@ -17,7 +17,7 @@ import (
 var update = flag.Bool("update", false, "write what is compared with")
 
 // openAPIVersion counts up with what a program would notice: a field or call that is new, the second number; one that is gone or other, the first.
-const openAPIVersion = "1.2.0"
+const openAPIVersion = "1.3.0"
 
 // described says of every row of the API what its code does not: what it is for, what it takes and gives.
 var described = map[string]struct {
@@ -29,7 +29,7 @@ var described = map[string]struct {
 	"GET uploads":              {summary: "Upload records, newest first", query: []string{"tenant", "state", "bucket", "prefix", "limit", "cursor", "progress", "stalled"}, gives: pageOf[uploadWithProgress]{}},
 	"GET uploads/{id}":         {summary: "One upload record and its ledger", gives: uploadAnswer{}},
 	"POST uploads/{id}/abort":  {summary: "Abort an upload", gives: tracking.Upload{}},
-	"GET events":               {summary: "The audit trail, oldest first", query: []string{"upload_id", "tenant", "since", "until", "limit", "cursor"}, gives: pageOf[tracking.Event]{}},
+	"GET events":               {summary: "The audit trail, oldest first", query: []string{"upload_id", "tenant", "operation", "since", "until", "limit", "cursor"}, gives: pageOf[tracking.Event]{}},
 	"GET usage":                {summary: "What a tenant uploaded in this period", query: []string{"tenant"}, gives: usage{}},
 	"POST sign":                {summary: "Requests signed for storage, or, with dry_run, the road of each", takes: signRequest{}, gives: signAnswer{}},
 	"POST landed":              {summary: "Report what storage answered to signed requests", takes: landedRequest{}, gives: landedAnswer{}},

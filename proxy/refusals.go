@@ -59,9 +59,9 @@ func (f *refusals) flush(w *tracking.Writer) {
 	f.counts = map[refusalKind]int64{}
 	f.mu.Unlock()
 	for kind, n := range counts {
-		operation := "partway:RefusedBeforeAuthentication"
+		operation := opRefusedUnproved
 		if kind.tenant != "" {
-			operation = "partway:RefusedOverRate"
+			operation = opRefusedOverRate
 		}
 		w.Note(tracking.Event{Operation: operation, Tenant: kind.tenant, Road: string(RoadNone), Outcome: kind.code, Status: kind.status,
 			ClientAddress: kind.address, Count: n})

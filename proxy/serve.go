@@ -132,7 +132,7 @@ func (g *Gateway) authenticate(r *Request) (err error) {
 		return err
 	}
 	r.Event.Tenant, r.Event.Subject, r.Event.TokenID = r.Identity.Tenant, r.Identity.Subject, r.Identity.TokenID
-	r.Event.Operation = "Unknown" // until it is known
+	r.Event.Operation = opUnknown // until it is known
 	return nil
 }
 

@@ -9,6 +9,9 @@ import (
 // upkeep is how often a Keeper works.
 const upkeep = time.Hour
 
+// OperationDropEvents is what the event of dropping old ones is named.
+const OperationDropEvents = "partway:DropEvents"
+
 // Keeper is the regular work on the trail. Every gateway may have one: what one has done the others find done.
 type Keeper struct {
 	Auditor   *Auditor
@@ -43,7 +46,7 @@ func (k *Keeper) work(ctx context.Context) {
 	dropped, err := k.Auditor.Expire(ctx, before)
 	if dropped > 0 {
 		k.Log.Info("old audit events dropped", "batches", dropped, "before", before)
-		k.Writer.Note(Event{Operation: "partway:DropEvents", Target: before.Format(time.RFC3339), Road: "none", Outcome: "ok", Status: 200, Count: int64(dropped)})
+		k.Writer.Note(Event{Operation: OperationDropEvents, Target: before.Format(time.RFC3339), Road: "none", Outcome: "ok", Status: 200, Count: int64(dropped)})
 	}
 	if err != nil && ctx.Err() == nil {
 		k.Log.Warn("old audit events could not be dropped, and will be", "error", err)

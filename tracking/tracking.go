@@ -228,6 +228,7 @@ type Batch struct {
 // EventQuery selects events, oldest first. Zero fields select everything.
 type EventQuery struct {
 	UploadID, Tenant string
+	Operation        string    // no store lists by it: a page may examine some thousands of others' events and hold none
 	Since, Until     time.Time // Since inclusive, Until exclusive
 	Limit            int       // 1..1000; 0 means 100
 	Cursor           string    // from the page before; ErrBadCursor if it is malformed

@@ -7,14 +7,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"partway/proxy"
 	"partway/tracking"
 )
 
 func newAudit() *cobra.Command {
 	var (
-		gateway                        clientFlags
-		uploadID, tenant, since, until string
-		asJSON                         bool
+		gateway                     clientFlags
+		uploadID, tenant, operation string
+		since, until                string
+		asJSON                      bool
 	)
 	cmd := &cobra.Command{
 		Use:   "audit",
@@ -34,7 +36,7 @@ func newAudit() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			query := filter("upload_id", uploadID, "tenant", tenant, "since", from, "until", to)
+			query := filter("upload_id", uploadID, "tenant", tenant, "operation", operation, "since", from, "until", to)
 			if asJSON {
 				return each(cmd.Context(), c, "events", query, func(items []json.RawMessage) error {
 					return lines(cmd.OutOrStdout(), items)
@@ -55,6 +57,8 @@ func newAudit() *cobra.Command {
 	cmd.AddCommand(newAuditVerify(&gateway), newAuditExport(&gateway), newAuditErase(&gateway))
 	cmd.Flags().StringVar(&uploadID, "upload-id", "", "of this upload")
 	cmd.Flags().StringVar(&tenant, "tenant", "", "of this tenant")
+	cmd.Flags().StringVar(&operation, "operation", "", "of this kind, named as the events name it: UploadPart, partway:IssueToken, ...")
+	completes(cmd, "operation", proxy.RecordedOperations()...)
 	cmd.Flags().StringVar(&since, "since", "", "from then on: a duration back from now (1h) or a time (RFC 3339)")
 	cmd.Flags().StringVar(&until, "until", "", "before then: as --since")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object per line")

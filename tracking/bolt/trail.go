@@ -111,7 +111,7 @@ func batchesFrom(tx *bbolt.Tx, q tracking.EventQuery, from place) iter.Seq[strin
 }
 
 func selectsEvent(q tracking.EventQuery, e *tracking.Event) bool {
-	return (q.UploadID == "" || e.UploadID == q.UploadID) && (q.Tenant == "" || e.Tenant == q.Tenant)
+	return (q.UploadID == "" || e.UploadID == q.UploadID) && (q.Tenant == "" || e.Tenant == q.Tenant) && (q.Operation == "" || e.Operation == q.Operation)
 }
 
 // place is a point in the trail: behind the first events of a batch, given by its key.

@@ -53,7 +53,7 @@ func (s *Store) batchesOldestFirst(ctx context.Context, q tracking.EventQuery) (
 			return nil, "", err
 		}
 	}
-	q.UploadID = ""
+	q.UploadID, q.Operation = "", ""
 	page, more, err := s.findBatches(ctx, batchFilter(q, from), oldest, pageLimit(q.Limit))
 	if err != nil || !more {
 		return page, "", err

@@ -1,12 +1,15 @@
 package mongo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"partway/tracking"
@@ -53,6 +56,14 @@ type eventCursor struct {
 
 func (c *eventCursor) complete() bool { return c.Writer != "" }
 
+// behind says whether c lies behind b.
+func (c *eventCursor) behind(b *tracking.Batch) bool {
+	return cmp.Or(b.Time.Compare(c.Time), strings.Compare(b.Writer, c.Writer), cmp.Compare(b.Seq, c.Seq)) < 0
+}
+
+// examined bounds how many batches one page by operation may cost; the page is then short.
+const examined = 2000
+
 // oldest is the order of the lists of events.
 var oldest = bson.D{{Key: "time", Value: 1}, {Key: "writer", Value: 1}, {Key: "seq", Value: 1}}
 
@@ -65,6 +76,13 @@ func (s *Store) Events(ctx context.Context, q tracking.EventQuery) ([]tracking.E
 		if err := parseCursor(q.Cursor, &from); err != nil {
 			return nil, "", err
 		}
+	}
+	horizon, err := s.horizon(ctx, q, from)
+	if err != nil {
+		return nil, "", err
+	}
+	if horizon.complete() {
+		q.Until = horizon.Time.Add(time.Millisecond)
 	}
 	limit := pageLimit(q.Limit)
 	// As many batches as fill the page, by the server's own rule it would be 16 MiB of them.
@@ -80,9 +98,13 @@ func (s *Store) Events(ctx context.Context, q tracking.EventQuery) ([]tracking.E
 		if err := found.Decode(&b); err != nil {
 			return nil, "", failed("decode a batch", err)
 		}
+		if horizon.complete() && !horizon.behind(&b) {
+			break
+		}
 		for i, e := range b.Events {
 			behind := b.Writer == from.Writer && b.Seq == from.Seq && i < from.Index
-			if behind || q.UploadID != "" && e.UploadID != q.UploadID || q.Tenant != "" && e.Tenant != q.Tenant {
+			if behind || q.UploadID != "" && e.UploadID != q.UploadID || q.Tenant != "" && e.Tenant != q.Tenant ||
+				q.Operation != "" && e.Operation != q.Operation {
 				continue
 			}
 			if len(page) == limit {
@@ -91,7 +113,26 @@ func (s *Store) Events(ctx context.Context, q tracking.EventQuery) ([]tracking.E
 			page = append(page, e)
 		}
 	}
-	return page, "", failed("read events", found.Err())
+	if err := found.Err(); err != nil || !horizon.complete() {
+		return page, "", failed("read events", err)
+	}
+	return page, formatCursor(horizon), nil
+}
+
+// horizon is the batch where a page by operation ends at the latest; none, if it may go to the end. No index has operations, so the server
+// reads every batch that the rest of q selects: of a long trail that would take it longer than an answer may.
+func (s *Store) horizon(ctx context.Context, q tracking.EventQuery, from eventCursor) (at eventCursor, err error) {
+	if q.Operation == "" {
+		return at, nil
+	}
+	q.Operation = ""
+	var b tracking.Batch
+	err = s.batches.FindOne(ctx, batchFilter(q, from), options.FindOne().SetSort(oldest).SetSkip(examined).
+		SetProjection(bson.D{{Key: "_id", Value: 0}, {Key: "time", Value: 1}, {Key: "writer", Value: 1}, {Key: "seq", Value: 1}})).Decode(&b)
+	if errors.Is(err, driver.ErrNoDocuments) {
+		return at, nil
+	}
+	return eventCursor{Time: b.Time, Writer: b.Writer, Seq: b.Seq}, failed("read events", err)
 }
 
 // batchFilter selects the batches, from the cursor's own on, that hold an event of q.
@@ -103,6 +144,9 @@ func batchFilter(q tracking.EventQuery, from eventCursor) bson.D {
 	}
 	if q.Tenant != "" {
 		event = append(event, bson.E{Key: "tenant", Value: q.Tenant})
+	}
+	if q.Operation != "" {
+		event = append(event, bson.E{Key: "operation", Value: q.Operation})
 	}
 	if len(event) > 0 {
 		filter = append(filter, bson.E{Key: "events", Value: bson.D{{Key: "$elemMatch", Value: event}}})

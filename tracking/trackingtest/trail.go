@@ -2,6 +2,7 @@ package trackingtest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -118,6 +119,7 @@ func trail(t *testing.T, open func(t *testing.T) tracking.Store) {
 		wantEqual(t, "events", ids(allEvents(t, s, tracking.EventQuery{})), []string{"w1-1-0"})
 	})
 	t.Run("filters hold alone and together", func(t *testing.T) { eventFilters(t, open(t)) })
+	t.Run("a rare operation is found behind any number of others", func(t *testing.T) { rareOperation(t, open(t)) })
 	t.Run("limit 0 is 100, within and across batches", func(t *testing.T) {
 		s := open(t)
 		var want []string
@@ -178,6 +180,10 @@ func eventFilters(t *testing.T, s tracking.Store) {
 	var all []tracking.Event
 	for n := range 12 {
 		x, y, z := event("acme", fmt.Sprint("u", n%3)), event("acme2", "u1"), event("acme", "")
+		y.Operation = "CompleteMultipartUpload"
+		if n == 7 {
+			z.Operation = "partway:IssueToken"
+		}
 		b := batch("w1", int64(n+1), n, x, y, z, x)
 		mustAppend(t, s, b)
 		all = append(all, b.Events...)
@@ -190,11 +196,13 @@ func eventFilters(t *testing.T, s tracking.Store) {
 		{UploadID: "u1", Tenant: "acme"}, {UploadID: "u2", Tenant: "acme2"},
 		{UploadID: "u1", Since: at(3), Until: at(8)}, {Tenant: "acme", Since: at(3), Until: at(8)},
 		{UploadID: "u1", Tenant: "acme2", Since: at(1), Until: at(11)},
+		{Operation: "UploadPart"}, {Operation: "CompleteMultipartUpload"}, {Operation: "partway:IssueToken"}, {Operation: "Upload"},
+		{Operation: "CompleteMultipartUpload", Tenant: "acme"}, {Operation: "UploadPart", Tenant: "acme", UploadID: "u1", Since: at(2), Until: at(9)},
 	} {
 		var want []string
 		for _, e := range all {
 			if (q.UploadID == "" || e.UploadID == q.UploadID) && (q.Tenant == "" || e.Tenant == q.Tenant) &&
-				!e.Time.Before(q.Since) && (q.Until.IsZero() || e.Time.Before(q.Until)) {
+				(q.Operation == "" || e.Operation == q.Operation) && !e.Time.Before(q.Since) && (q.Until.IsZero() || e.Time.Before(q.Until)) {
 				want = append(want, e.ID)
 			}
 		}
@@ -202,5 +210,34 @@ func eventFilters(t *testing.T, s tracking.Store) {
 			q.Limit = limit
 			wantEqual(t, fmt.Sprintf("%+v", q), ids(allEvents(t, s, q)), want)
 		}
+	}
+}
+
+// rareOperation has it in the first of many batches, in the last, and where pages that examine 2000 batches meet.
+func rareOperation(t *testing.T, s tracking.Store) {
+	var all []*tracking.Batch
+	var want []string
+	for n := range 4100 {
+		e := event("acme", "")
+		rare := n == 0 || n >= 1999 && n <= 2001 || n >= 3999 && n <= 4001 || n == 4099
+		if rare {
+			e.Operation = "partway:IssueToken"
+		}
+		b := batch(fmt.Sprint("w", n%2), int64(n+1), n/3, event("other", ""), e) // several at one time
+		all = append(all, b)
+		if rare {
+			want = append(want, b.Events[1].ID)
+		}
+	}
+	for some := range slices.Chunk(all, 500) {
+		if err := s.AppendBatch(t.Context(), some...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sorted := ids(allEvents(t, s, tracking.EventQuery{Limit: 1000}))
+	slices.SortFunc(want, func(a, b string) int { return slices.Index(sorted, a) - slices.Index(sorted, b) })
+	for _, q := range []tracking.EventQuery{{}, {Tenant: "acme"}, {Limit: 1}, {Limit: 2, Until: epoch.Add(time.Hour)}} {
+		q.Operation = "partway:IssueToken"
+		wantEqual(t, fmt.Sprintf("%+v", q), ids(allEvents(t, s, q)), want)
 	}
 }
