@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"partway/cmd/partway/config"
 	"partway/tracking"
 )
 
@@ -140,9 +140,12 @@ func offlineKeys(configFile, keysFile string) (map[int][]byte, error) {
 		}
 		return keys, nil
 	}
-	c, err := config.Load(configFile, os.Environ())
+	c, _, err := loadConfig(configFile)
+	if errors.Is(err, errNoConfiguration) {
+		return nil, usagef("which keys is the file sealed with? Give --keys, a file of partway keys chain, or --config")
+	}
 	if err != nil {
-		return nil, &usageError{err}
+		return nil, err
 	}
 	if _, err := c.KeyFiles(); err != nil { // Keys would make some where there are none
 		return nil, err

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"partway/cmd/partway/config"
@@ -16,14 +15,12 @@ import (
 
 // checkConfig is `serve --check-config`: everything about a configuration that can be tried here, without a server, a port or a file made.
 func checkConfig(file string, out, warnings io.Writer) error {
-	c, locate, err := config.LoadWithPlaces(file, os.Environ())
-	if err == nil {
-		if err = tryConfig(c); err != nil {
-			err = locate(err)
-		}
-	}
+	c, locate, err := loadConfig(file)
 	if err != nil {
-		return &usageError{err}
+		return err
+	}
+	if err := tryConfig(c); err != nil {
+		return &usageError{locate(err)}
 	}
 	if c.AdminExposed() {
 		fmt.Fprintf(warnings, "partway: server.admin_listen %s: %s\n", c.Server.AdminListen, adminExposed)

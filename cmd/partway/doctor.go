@@ -4,7 +4,6 @@ import (
 	"errors"
 	"maps"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -38,9 +37,9 @@ func newDoctor() *cobra.Command {
 			"Exit status: 0 all is well or could be safer (warn), 1 something FAILed, 2 the configuration is wrong.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, locate, err := config.LoadWithPlaces(f.config, os.Environ())
+			c, locate, err := loadConfig(f.config)
 			if err != nil {
-				return &usageError{err}
+				return err
 			}
 			storages, release, err := f.storages(c)
 			if err != nil {

@@ -24,6 +24,8 @@ type childError struct{ status int }
 
 func (e *childError) Error() string { return fmt.Sprintf("the command ended with status %d", e.status) }
 
+var errNotStarted = errors.New("starting")
+
 func newExec() *cobra.Command {
 	var (
 		gateway clientFlags
@@ -38,7 +40,7 @@ func newExec() *cobra.Command {
 			"(aws-cli and the SDKs), the remote \"partway:\" of rclone, the host \"partway\" of mc, S3_ENDPOINT_URL (s5cmd), S3CMD_CONFIG (s3cmd); a\n" +
 			"RESTIC_REPOSITORY at the gateway is read as one at this endpoint.",
 		Example: "  partway exec -- aws s3 cp big.bin s3://uploads/acme/\n  partway exec -- rclone copy big.bin partway:uploads/acme/",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    someCommand,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			run, err := startRun(&gateway, "127.0.0.1:0", agent.NewCredentials())
 			if err != nil {
@@ -52,7 +54,7 @@ func newExec() *cobra.Command {
 			defer os.RemoveAll(dir)
 			err = run.child(args, dir, region)
 			run.end()
-			if !quiet {
+			if !quiet && !errors.Is(err, errNotStarted) {
 				fmt.Fprintln(cmd.ErrOrStderr(), run.summary())
 			}
 			return err
@@ -116,7 +118,7 @@ func (r *agentRun) child(args []string, dir, region string) error {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	defer signal.Stop(signals)
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("starting %s: %w", args[0], err)
+		return fmt.Errorf("%w %s: %w", errNotStarted, args[0], err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()

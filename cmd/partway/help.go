@@ -46,8 +46,57 @@ func wrapped(text string, columns int) string {
 	return strings.Join(paragraphs, "\n\n")
 }
 
-// noArguments is cobra.NoArgs, but calls an argument that is too much no command: `token freeze acme` lacks a --tenant.
+// commandsOnly is of commands that only group others.
+func commandsOnly(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return fmt.Errorf("unknown command %q: %s has %s", args[0], cmd.CommandPath(), commandsBelow(cmd))
+}
+
+func commandsBelow(cmd *cobra.Command) string {
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// oneAtMost and exactlyOne say what an argument is where there are too many or none.
+func oneAtMost(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return fmt.Errorf("%s takes one %s, and was given %d", cmd.CommandPath(), what, len(args))
+		}
+		return nil
+	}
+}
+
+func exactlyOne(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return fmt.Errorf("%s: which %s?", cmd.CommandPath(), what)
+		}
+		return oneAtMost(what)(cmd, args)
+	}
+}
+
+// someCommand is what exec needs.
+func someCommand(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return errors.New("which command? Give it behind --, as in partway exec -- aws s3 cp big.bin s3://uploads/acme/")
+	}
+	return nil
+}
+
+// noArguments is cobra.NoArgs, but calls an argument that is too much no command: `token freeze acme` lacks a --tenant. It may be meant as one
+// where there are commands below.
 func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 && cmd.HasAvailableSubCommands() {
+		return fmt.Errorf("%s takes flags alone, or is followed by one of %s: there is no %q", cmd.CommandPath(), commandsBelow(cmd), args[0])
+	}
 	if len(args) > 0 {
 		return fmt.Errorf("%s takes flags alone, and was given %q", cmd.CommandPath(), args[0])
 	}

@@ -17,7 +17,7 @@ func newKeys() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys",
 		Short: "Make, rotate and back up the gateway's own keys",
-		Args:  cobra.NoArgs,
+		Args:  commandsOnly,
 		RunE:  showHelp,
 	}
 	cmd.AddCommand(newKeysNew(), newKeysRotate(), newKeysBackup(), newKeysChain())
@@ -69,9 +69,9 @@ func newKeysRotate() *cobra.Command {
 		Args:      cobra.MatchAll(cobra.MaximumNArgs(2), cobra.OnlyValidArgs),
 		ValidArgs: []string{string(config.SigningKeys), string(config.MasterKeys)},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := config.Load(file, os.Environ())
+			c, _, err := loadConfig(file)
 			if err != nil {
-				return &usageError{err}
+				return err
 			}
 			var kinds []config.KeyKind
 			for _, k := range []config.KeyKind{config.SigningKeys, config.MasterKeys} {
@@ -139,9 +139,9 @@ func newKeysBackup() *cobra.Command {
 			if out == "" {
 				return usagef("where to? Give --out")
 			}
-			c, err := config.Load(file, os.Environ())
+			c, _, err := loadConfig(file)
 			if err != nil {
-				return &usageError{err}
+				return err
 			}
 			files, err := c.KeyFiles()
 			if err != nil {

@@ -58,7 +58,7 @@ func newRoot() (root *cobra.Command, begun *bool) {
 	root = &cobra.Command{
 		Use:              "partway",
 		Short:            "An S3 gateway for uploads that you do not want to carry",
-		Args:             cobra.NoArgs,
+		Args:             commandsOnly,
 		RunE:             showHelp,
 		SilenceErrors:    true,
 		SilenceUsage:     true,
@@ -68,6 +68,10 @@ func newRoot() (root *cobra.Command, begun *bool) {
 	root.SetVersionTemplate("{{.Version}}")
 	root.AddCommand(newServe(), newDemo(), newStorageChild(), newToken(), newKeys(), newUploads(), newAudit(), newDoctor(),
 		newExec(), newAgent(), newCp(), newVersion())
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil { // cobra's answers a shell that it does not know with help, and status 0
+		completion.Args, completion.RunE = commandsOnly, showHelp
+	}
 	withoutFiles(root, "cp", "exec")
 	fitHelp(root)
 	return root, begun

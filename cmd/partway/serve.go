@@ -31,9 +31,9 @@ func newServe() *cobra.Command {
 			if check {
 				return checkConfig(file, cmd.OutOrStdout(), cmd.ErrOrStderr())
 			}
-			c, err := config.Load(file, os.Environ())
+			c, _, err := loadConfig(file)
 			if err != nil {
-				return &usageError{err}
+				return tryDemo(err)
 			}
 			c.Server.Listen = cmp.Or(listen, c.Server.Listen)
 			if err := removeReady(readyFile); err != nil {
@@ -75,7 +75,7 @@ func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
 
 func newLog(c config.Log, w io.Writer) *slog.Logger {
 	var level slog.Level
-	// config.Load has checked the name.
+	// loadConfig has checked the name.
 	_ = level.UnmarshalText([]byte(c.Level))
 	options := &slog.HandlerOptions{Level: level}
 	if c.Format == "json" {

@@ -15,7 +15,7 @@ func newToken() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
 		Short: "Issue, list, revoke and read tokens; freeze and thaw tenants",
-		Args:  cobra.NoArgs,
+		Args:  commandsOnly,
 		RunE:  showHelp,
 	}
 	gateway.add(cmd)
@@ -76,7 +76,7 @@ func newTokenInspect(gateway *clientFlags) *cobra.Command {
 		Short: "Print what a token says, without verifying it",
 		Long: "Print what a token says, without verifying it. TOKEN is a bearer, or an access key id, which is a token too.\n" +
 			"Without it: that of --token, --token-file, PARTWAY_TOKEN, PARTWAY_TOKEN_FILE or AWS_ACCESS_KEY_ID.",
-		Args: cobra.MaximumNArgs(1),
+		Args: oneAtMost("token"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			token, err := gateway.bearer()
 			if err != nil {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -197,9 +196,9 @@ func (f *issueFlags) issueOnline(ctx context.Context, gateway *clientFlags, requ
 }
 
 func (f *issueFlags) issueOffline(gateway *clientFlags, request *tokenRequest) (*credential, error) {
-	c, err := config.Load(f.config, os.Environ())
+	c, _, err := loadConfig(f.config)
 	if err != nil {
-		return nil, &usageError{err}
+		return nil, err
 	}
 	endpoint, err := gateway.endpointURL()
 	if err != nil {

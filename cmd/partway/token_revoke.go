@@ -18,7 +18,7 @@ func newTokenRevoke(gateway *clientFlags) *cobra.Command {
 			"after transfer.url_ttl, five minutes at most.\n\n" +
 			"With --kid that is for good, also for tokens that name another time. If it is the active key, rotate it first (partway\n" +
 			"keys rotate): its tokens include yours.",
-		Args: cobra.MaximumNArgs(1),
+		Args: oneAtMost("token id"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var path string
 			given := 0

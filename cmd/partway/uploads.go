@@ -24,7 +24,7 @@ func newUploads() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "uploads [ID]",
 		Short: "List multipart uploads, newest first, or show one",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  oneAtMost("upload id"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 && (tenant != "" || state != "") {
 				return usagef("--tenant and --state select from the list: leave them out with an id")
@@ -53,7 +53,7 @@ func newUploadsAbort() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "abort ID",
 		Short: "Abort an upload: an operator any, a tenant its own where its token allows it",
-		Args:  cobra.ExactArgs(1),
+		Args:  exactlyOne("upload id"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return administer(cmd, &gateway, "uploads/"+url.PathEscape(args[0])+"/abort")
 		},

@@ -13,6 +13,11 @@ const prefix = "PARTWAY_CFG_"
 // secrets are the keys that may also be read from a file named by PARTWAY_CFG_..._FILE: those that hold a secret somewhere.
 var secrets = []string{"auth.master_keys", "storage.backends", "mongodb.uri", "redis.url", "notifications", "tracing.headers"}
 
+// InEnvironment reports whether environ configures anything.
+func InEnvironment(environ []string) bool {
+	return slices.ContainsFunc(environ, func(pair string) bool { return strings.HasPrefix(pair, prefix) })
+}
+
 // readEnvironment lays PARTWAY_CFG_<SECTION>__<KEY> over c. A text key takes the value as it is, any other reads it as YAML.
 func (c *Config) readEnvironment(environ []string, o *origin) error {
 	settings := c.settings()
