@@ -56,10 +56,15 @@ func (s *server) printListening(w io.Writer, endpoint string) {
 func (s *server) run(ctx context.Context, whenReady func() error) error {
 	told := ctx // to end; the group's ends on an error too
 	all, ctx := errgroup.WithContext(ctx)
-	all.Go(func() error { return s.gateway.Serve(s.listener) })
+	serving, ended := context.WithCancel(context.WithoutCancel(ctx)) // until one of the listeners is served no more
+	all.Go(func() error {
+		defer ended()
+		return s.gateway.Serve(s.listener)
+	})
 	admin := &http.Server{Handler: s.gateway.Admin(), ReadHeaderTimeout: 10 * time.Second}
 	if s.admin != nil {
 		all.Go(func() error {
+			defer ended()
 			if err := admin.Serve(s.admin); !errors.Is(err, http.ErrServerClosed) {
 				return err
 			}
@@ -77,7 +82,10 @@ func (s *server) run(ctx context.Context, whenReady func() error) error {
 		if delay := time.Duration(s.config.Server.DrainDelay); delay > 0 && told.Err() != nil {
 			s.log.Info("retiring", "for", delay)
 			s.gateway.Retire()
-			time.Sleep(delay) // a second signal kills
+			select {
+			case <-time.After(delay): // a second signal kills
+			case <-serving.Done(): // there is nothing to send elsewhere
+			}
 		}
 		s.log.Info("draining", "at most", s.config.Server.Drain)
 		// The drain must not end with the context whose end began it.

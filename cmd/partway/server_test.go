@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -75,6 +76,56 @@ func TestServerEndsWhenReadinessCannotBeTold(t *testing.T) {
 	told := errors.New("disk full")
 	if err := s.run(t.Context(), func() error { return told }); !errors.Is(err, told) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// brokenListener fails once it is told to.
+type brokenListener struct {
+	net.Listener
+	broken chan struct{}
+}
+
+var errBroken = errors.New("the listener is broken")
+
+func (l *brokenListener) Accept() (net.Conn, error) {
+	<-l.broken
+	return nil, errBroken
+}
+
+// onRetiring is a log that acts when a gateway retires.
+type onRetiring struct {
+	slog.Handler
+	act func()
+}
+
+func (h onRetiring) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h onRetiring) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "retiring" {
+		h.act()
+	}
+	return nil
+}
+
+func TestServerThatFailsWhileItRetiresEndsAtOnce(t *testing.T) {
+	c := testConfig(t)
+	c.Server.DrainDelay = config.Duration(time.Hour)
+	ctx, cancel := context.WithCancel(t.Context())
+	broken := make(chan struct{})
+	s, err := open(ctx, c, slog.New(onRetiring{slog.DiscardHandler, func() { close(broken) }}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.admin = &brokenListener{s.admin, broken}
+	over := make(chan error, 1)
+	go func() { over <- s.run(ctx, func() error { cancel(); return nil }) }()
+	select {
+	case err := <-over:
+		if !errors.Is(err, errBroken) {
+			t.Errorf("ended with %v", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("waits for the end of server.drain_delay")
 	}
 }
 
