@@ -24,6 +24,7 @@ func mongoOutage(t *testing.T, mongo string, length time.Duration) {
 	c := n.NewClient()
 	ctx := withTimeout(t, length+3*time.Minute)
 	const uploads = 4
+	pace := length / 3000 // so many rounds of each client: what ten minutes at full speed leave is more than MongoDB's stand-in can read
 	type upload struct {
 		key, id string
 		parts   [][]byte
@@ -61,8 +62,8 @@ func mongoOutage(t *testing.T, mongo string, length time.Duration) {
 					t.Errorf("part during the outage: %v %s", a, a.Text)
 					return
 				}
-				u.parts = [][]byte{body}         // the latest of its number is the one that counts
-				pause(over, 50*time.Millisecond) // or MongoDB's stand-in could not read what ten minutes leave
+				u.parts = [][]byte{body} // the latest of its number is the one that counts
+				pause(over, pace)
 			}
 		})
 	}
@@ -79,6 +80,7 @@ func mongoOutage(t *testing.T, mongo string, length time.Duration) {
 			list, want, size := harness.PartList([]byte("whatever"))
 			ask := harness.Asked{Operation: "CompleteMultipartUpload", Key: first.key, UploadID: first.id, Want: want, Size: size}
 			refused(c.Ask(ctx, ask, http.MethodPost, "/"+harness.Bucket+"/"+first.key+"?uploadId="+first.id, []byte(list)))
+			pause(over, pace)
 		}
 	})
 	working.Wait()
