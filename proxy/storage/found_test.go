@@ -88,37 +88,47 @@ func TestCredentialsAreFoundWhereSDKsLook(t *testing.T) {
 		name, profile string
 		set           func(*testing.T, *lender)
 		id, token     string
+		where         string
 	}{
 		{"environment", "", func(t *testing.T, _ *lender) {
 			t.Setenv("AWS_ACCESS_KEY_ID", "ENV")
 			t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
 			t.Setenv("AWS_SESSION_TOKEN", "env-token")
-		}, "ENV", "env-token"},
+		}, "ENV", "env-token", "the environment: AWS_ACCESS_KEY_ID"},
 		{"a profile, whatever the environment says", "partway", func(t *testing.T, _ *lender) {
 			t.Setenv("AWS_ACCESS_KEY_ID", "ENV")
 			t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
 			t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file(t, "[default]\naws_access_key_id = OTHER\naws_secret_access_key = s\n[partway]\naws_access_key_id = PROFILE\naws_secret_access_key = s\n"))
-		}, "PROFILE", ""},
+		}, "PROFILE", "", "profile partway of "},
 		{"web identity", "", func(t *testing.T, l *lender) {
 			t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", file(t, "a.b.c"))
 			t.Setenv("AWS_ROLE_ARN", roleARN)
 			t.Setenv("AWS_ENDPOINT_URL_STS", l.URL)
-		}, "LENT-1", "token-1"},
-		{"container", "", func(t *testing.T, l *lender) { t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", l.URL+"/container") }, "LENT-1", "token-1"},
+		}, "LENT-1", "token-1", "web identity: a role, for a token in a file"},
+		{"container", "", func(t *testing.T, l *lender) { t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", l.URL+"/container") }, "LENT-1", "token-1",
+			"the container's endpoint"},
 		{"instance", "", func(t *testing.T, l *lender) {
 			t.Setenv("AWS_EC2_METADATA_DISABLED", "false")
 			t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", l.URL)
-		}, "LENT-1", "token-1"},
+		}, "LENT-1", "token-1", "the instance's role"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			nothingToFind(t)
 			c.set(t, newLender(t))
-			signer, _, err := finding(t, "http://127.0.0.1:1", c.profile).sign.signer(t.Context(), time.Now())
+			b := finding(t, "http://127.0.0.1:1", c.profile)
+			signer, ends, err := b.sign.signer(t.Context(), time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
 			if signer.AccessKeyID != c.id || signer.SessionToken != c.token {
 				t.Errorf("found %s with token %q", signer.AccessKeyID, signer.SessionToken)
+			}
+			found, err := b.FoundCredentials(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasPrefix(found.Where, c.where) || found.Ends.IsZero() != ends.IsZero() {
+				t.Errorf("said to be from %q, until %v", found.Where, found.Ends)
 			}
 		})
 	}

@@ -3,7 +3,7 @@
 //
 // One Storage is examined in this order, and what a step needs of those before it is checked there:
 //
-//   - reach.go: it answers; its clock agrees with ours.
+//   - reach.go: where its credentials are from, if they are not configured; it answers; its clock agrees with ours.
 //   - bucket.go: the bucket is there, and the gateway's credentials may do what the gateway does.
 //   - payload.go: which forms of a body it takes, and whether it verifies them.
 //   - identity.go: what the identities that sign URLs can do beside what they are for.
@@ -66,7 +66,7 @@ func (s *Storage) Examine(ctx context.Context, all func(Check)) {
 			all(c)
 		}
 	}
-	if !s.reach(ctx, report) {
+	if !s.credentials(ctx, report) || !s.reach(ctx, report) {
 		return
 	}
 	for i, bucket := range s.Buckets {

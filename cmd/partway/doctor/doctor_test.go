@@ -226,6 +226,35 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+// Where credentials are from is said if the configuration has none, and nothing of them.
+func TestSaysWhereCredentialsAreFrom(t *testing.T) {
+	const name = "credentials' source"
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "none")
+	t.Setenv("AWS_CONFIG_FILE", "none")
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	t.Setenv("AWS_ACCESS_KEY_ID", "ROOT-ID")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "root-secret")
+	unconfigured := func(_ *Storage, c *storage.Config) { c.Credentials = storage.Credentials{} }
+	_, endpoint := newFake(t, weaknesses{})
+	got := examine(t, endpoint, unconfigured)
+	first := got.checks[0]
+	if first.Name != name || first.Status != OK || first.Seen != "the environment: AWS_ACCESS_KEY_ID" || got.status["clean-up"] != OK {
+		t.Errorf("said\n%s", table(got.checks))
+	}
+	for _, c := range got.checks {
+		if strings.Contains(c.Seen+c.Do, "root-secret") || strings.Contains(c.Seen+c.Do, "ROOT-ID") {
+			t.Errorf("%+v", c)
+		}
+	}
+	if _, said := examine(t, endpoint, nil).status[name]; said {
+		t.Error("said of credentials that are configured")
+	}
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	if got := examine(t, endpoint, unconfigured); !maps.Equal(got.status, map[string]Status{name: Fail}) {
+		t.Errorf("without any, said\n%s", table(got.checks))
+	}
+}
+
 // Neither secrets nor signatures are in what is said, whatever fails.
 func TestSaysNoSecret(t *testing.T) {
 	for _, op := range []string{"put", "part", "as-put put", "as-put part", "as-put get", "complete", "delete", "abort"} {

@@ -9,6 +9,23 @@ import (
 	"partway/proxy/storage"
 )
 
+// credentials says where the backend's credentials are from, if the configuration does not.
+func (s *Storage) credentials(ctx context.Context, report func(Check)) bool {
+	const name = "credentials' source"
+	about := s.Backend.Name()
+	found, err := s.Backend.FoundCredentials(ctx)
+	switch {
+	case err != nil:
+		report(Check{Fail, about, name, err.Error(), "configure access_key_id and secret_access_key, or put some where AWS's SDKs look"})
+		return false
+	case found != nil && found.Ends.IsZero():
+		report(Check{OK, about, name, found.Where, ""})
+	case found != nil:
+		report(Check{OK, about, name, found.Where + ", until " + found.Ends.UTC().Format(time.RFC3339) + " and then anew", ""})
+	}
+	return true
+}
+
 // reach asks whether storage answers at all, and what time it is there.
 func (s *Storage) reach(ctx context.Context, report func(Check)) bool {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
