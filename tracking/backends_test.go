@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
-
 	"partway/tracking"
 	"partway/tracking/bolt"
 	"partway/tracking/memory"
@@ -63,7 +61,7 @@ const patience = 10 * time.Second
 
 // Every session cache runs the suite here, and is counted likewise.
 func TestSessions(t *testing.T) {
-	want := []string{"memory", "redis"}
+	want := []string{"memory", "redis", "redis cluster"}
 	var ran []string
 	run := func(name string, open func(t *testing.T) tracking.Sessions) {
 		t.Run(name, func(t *testing.T) { trackingtest.Sessions(t, open) })
@@ -73,13 +71,11 @@ func TestSessions(t *testing.T) {
 	run("memory", func(*testing.T) tracking.Sessions { return memory.New(memory.Config{}) })
 	server := servers.Redis(t)
 	run("redis", func(t *testing.T) tracking.Sessions {
-		empty(t, server.URI)
-		s, err := redis.Open(redis.Config{URL: server.URI, Timeout: patience})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { s.Close() })
-		return s
+		return openRedis(t, false, server)
+	})
+	cluster := servers.RedisCluster(t, false)
+	run("redis cluster", func(t *testing.T) tracking.Sessions {
+		return openRedis(t, true, cluster.Masters...)
 	})
 	if !slices.Equal(ran, want) {
 		t.Errorf("the suite ran on %q, want %q", ran, want)
@@ -88,7 +84,7 @@ func TestSessions(t *testing.T) {
 
 // Every rate runs the suite here, and is counted likewise.
 func TestRates(t *testing.T) {
-	want := []string{"memory", "redis"}
+	want := []string{"memory", "redis", "redis cluster"}
 	var ran []string
 	run := func(name string, open func(t *testing.T, perSecond int) tracking.Rates) {
 		t.Run(name, func(t *testing.T) { trackingtest.Rates(t, open) })
@@ -98,29 +94,27 @@ func TestRates(t *testing.T) {
 	run("memory", func(_ *testing.T, perSecond int) tracking.Rates { return memory.NewRates(perSecond, time.Now) })
 	server := servers.Redis(t)
 	run("redis", func(t *testing.T, perSecond int) tracking.Rates {
-		empty(t, server.URI)
-		s, err := redis.Open(redis.Config{URL: server.URI, Timeout: patience})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { s.Close() })
-		return s.Rates(perSecond)
+		return openRedis(t, false, server).Rates(perSecond)
+	})
+	cluster := servers.RedisCluster(t, false)
+	run("redis cluster", func(t *testing.T, perSecond int) tracking.Rates {
+		return openRedis(t, true, cluster.Masters...).Rates(perSecond)
 	})
 	if !slices.Equal(ran, want) {
 		t.Errorf("the suite ran on %q, want %q", ran, want)
 	}
 }
 
-// empty drops all that a Redis of ours holds.
-func empty(t *testing.T, uri string) {
+// openRedis is a client of the server, or of the cluster whose masters these are, and nothing is there yet.
+func openRedis(t *testing.T, cluster bool, masters ...*servers.Server) *redis.Sessions {
 	t.Helper()
-	o, err := goredis.ParseURL(uri)
+	for _, m := range masters {
+		m.Do(t, "FLUSHALL")
+	}
+	s, err := redis.Open(redis.Config{URL: masters[0].URI, Cluster: cluster, Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := goredis.NewClient(o)
-	defer c.Close()
-	if err := c.FlushAll(t.Context()).Err(); err != nil {
-		t.Fatal(err)
-	}
+	t.Cleanup(func() { s.Close() })
+	return s
 }

@@ -4,6 +4,8 @@ package redis_test
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,10 +28,11 @@ func TestInspectSeesTheServer(t *testing.T) {
 
 	inspect := func() *redis.Inspection {
 		t.Helper()
-		found, err := s.Inspect(t.Context())
-		if err != nil {
-			t.Fatal(err)
+		all, err := s.Inspect(t.Context())
+		if err != nil || len(all) != 1 {
+			t.Fatal(all, err)
 		}
+		found := all[0]
 		if found.Version == "" || time.Since(found.Time).Abs() > time.Minute || found.Cluster || found.AOF {
 			t.Errorf("found %+v", found)
 		}
@@ -55,5 +58,64 @@ func TestInspectSeesTheServer(t *testing.T) {
 	}
 	if err := s.Probe(t.Context()); !errors.Is(err, tracking.ErrUnavailable) {
 		t.Errorf("a copy took a script: %v", err)
+	}
+}
+
+func TestInspectSeesEveryMaster(t *testing.T) {
+	t.Parallel()
+	c := servers.RedisCluster(t, false)
+	c.Masters[2].Do(t, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+	s := openCluster(t, c.URI)
+	all, err := s.Inspect(t.Context())
+	if err != nil || len(all) != 3 {
+		t.Fatal(all, err)
+	}
+	policies := map[string]string{}
+	for _, found := range all {
+		policies["redis://"+found.Address] = found.Policy
+		if !found.Cluster || found.Role != "master" || found.State != "ok" || found.Slots != redis.SlotsInAll || found.Version == "" || found.Time.IsZero() {
+			t.Errorf("found %+v", found)
+		}
+	}
+	if policies[c.Masters[0].URI] != "noeviction" || policies[c.Masters[1].URI] != "noeviction" || policies[c.Masters[2].URI] != "allkeys-lru" {
+		t.Errorf("policies %v", policies)
+	}
+
+	for _, full := range c.Masters {
+		if err := s.Probe(t.Context()); err != nil {
+			t.Error(err)
+		}
+		full.Do(t, "CONFIG", "SET", "maxmemory", 1)
+		if err := s.Probe(t.Context()); !errors.Is(err, tracking.ErrUnavailable) {
+			t.Errorf("%s took a script without memory for it: %v", full.URI, err)
+		}
+		full.Do(t, "CONFIG", "SET", "maxmemory", 0)
+		if keys := full.Do(t, "DBSIZE"); keys != int64(0) {
+			t.Errorf("left %d keys", keys)
+		}
+	}
+
+	c.Masters[0].Do(t, "CLUSTER", "DELSLOTS", 0)
+	holed, err := s.Inspect(t.Context())
+	if err != nil || !slices.ContainsFunc(holed, func(i *redis.Inspection) bool { return i.State == "fail" && i.Slots == redis.SlotsInAll-1 }) {
+		t.Errorf("with a slot that nobody serves: %v", err)
+	}
+	mustBeUnavailable(t, "Ping", func() error { return s.Ping(t.Context()) })
+
+	alone, err := open(t, c.URI).Inspect(t.Context())
+	if err != nil || len(alone) != 1 || !alone[0].Cluster {
+		t.Errorf("one of its servers: %+v, %v", alone, err)
+	}
+	c.Masters[1].Kill()
+	left, err := s.Inspect(t.Context())
+	if err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(c.Masters[1].URI, "redis://")) || len(left) != 2 {
+		t.Errorf("without one master: %d, %v", len(left), err)
+	}
+}
+
+func TestInspectSaysThatAServerIsNoCluster(t *testing.T) {
+	s := openCluster(t, servers.Redis(t).URI)
+	if _, err := s.Inspect(t.Context()); !errors.Is(err, redis.ErrNoCluster) {
+		t.Errorf("error %v", err)
 	}
 }

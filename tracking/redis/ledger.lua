@@ -1,7 +1,10 @@
 -- Shared by the steps. KEYS[1] is the session: a hash of "state", "sum" and, under each part's number, its line
 -- "bytes until road checksum" (until in milliseconds, 0: for good) and, under "landed:" and the number, what storage holds of it,
 -- as JSON. KEYS[2] are the grants among the parts: a sorted set of
--- part numbers by until, so that dropping what lapsed costs nothing for the rest. Redis's clock decides, for all gateways.
+-- part numbers by until, so that dropping what lapsed costs nothing for the rest. One of them, '', is no part's and never lapses, so
+-- that there are both keys or none: a server of a cluster that is handing their slot to another refuses a step that finds one of two,
+-- and breaks one off in its middle if a key that it emptied, and which so is gone, is touched again. Redis's clock decides, for all
+-- gateways.
 
 local session, grants = KEYS[1], KEYS[2]
 
@@ -53,6 +56,7 @@ local function write(number, bytes, til, rest)
 end
 
 local function expire(at)
+  redis.call('ZADD', grants, '+inf', '')
   redis.call('PEXPIREAT', session, at)
   redis.call('PEXPIREAT', grants, at)
 end

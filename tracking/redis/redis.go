@@ -9,7 +9,8 @@
 //	partway:{TENANT}:rate   when its next request is due
 //
 // Everything here may vanish: callers go on without it. So a call is bounded tightly and tried twice at most. Repeating one
-// changes nothing in a session; in a rate it may count a request twice, when a connection broke.
+// changes nothing in a session; in a rate it may count a request twice, when a connection broke. All this holds on one
+// server and on a cluster (cluster.go).
 package redis
 
 import (
@@ -31,12 +32,14 @@ import (
 // Config of Sessions.
 type Config struct {
 	URL     string        // redis://, rediss:// or unix://
+	Cluster bool          // the URL names a server of a Redis Cluster; ?addr=HOST:PORT names more
 	Timeout time.Duration // of one call, connecting included [250ms]
 }
 
-// Sessions is a tracking.Sessions on one Redis.
+// Sessions is a tracking.Sessions on one Redis, a server or a cluster.
 type Sessions struct {
-	client  *goredis.Client
+	client  goredis.UniversalClient
+	cluster *goredis.ClusterClient // client, if that is one
 	timeout time.Duration
 }
 
@@ -72,7 +75,17 @@ func init() { logging.Disable() }
 
 // Open checks the URL. It does not connect: the first call does, and later ones again whenever Redis was away.
 func Open(c Config) (*Sessions, error) {
-	o, err := goredis.ParseURL(c.URL)
+	if c.Timeout == 0 {
+		c.Timeout = 250 * time.Millisecond
+	}
+	s := &Sessions{timeout: c.Timeout}
+	var err error
+	if c.Cluster {
+		s.cluster, err = newCluster(c)
+		s.client = s.cluster
+	} else {
+		s.client, err = newClient(c)
+	}
 	if err != nil {
 		if u := (*url.Error)(nil); errors.As(err, &u) {
 			// Not u: it has the URL, and its cause what seems to be a port, which may be a piece of a password.
@@ -80,8 +93,14 @@ func Open(c Config) (*Sessions, error) {
 		}
 		return nil, fmt.Errorf("redis: url: %w", err)
 	}
-	if c.Timeout == 0 {
-		c.Timeout = 250 * time.Millisecond
+	s.client.AddHook(spans{})
+	return s, nil
+}
+
+func newClient(c Config) (*goredis.Client, error) {
+	o, err := goredis.ParseURL(c.URL)
+	if err != nil {
+		return nil, err
 	}
 	o.ContextTimeoutEnabled = true // the call's timeout bounds everything below
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = c.Timeout, c.Timeout, c.Timeout, c.Timeout
@@ -89,9 +108,7 @@ func Open(c Config) (*Sessions, error) {
 	o.MaxRetries = 1 // for a pooled connection that broke meanwhile
 	o.DisableIdentity = true
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	client := goredis.NewClient(o)
-	client.AddHook(spans{})
-	return &Sessions{client: client, timeout: c.Timeout}, nil
+	return goredis.NewClient(o), nil
 }
 
 // PutState implements tracking.Sessions.
@@ -184,10 +201,13 @@ func (s *Sessions) Forget(ctx context.Context, id string) error {
 	return failed("forget session", s.client.Del(ctx, keys(id)...).Err())
 }
 
-// Ping asks Redis.
+// Ping asks Redis, of a cluster every master.
 func (s *Sessions) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
+	if s.cluster != nil {
+		return failed("ping", s.eachMaster(ctx, healthy))
+	}
 	return failed("ping", s.client.Ping(ctx).Err())
 }
 

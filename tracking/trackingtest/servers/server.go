@@ -23,6 +23,7 @@ type Server struct {
 	command func() *exec.Cmd // nil: not ours to start and to kill
 	log     string           // its stdout and stderr
 	addr    string
+	bus     int // the port of a cluster's server for the others
 	running *exec.Cmd
 	ended   chan struct{} // closed once running was waited for
 }
