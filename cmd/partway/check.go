@@ -53,7 +53,7 @@ func tryConfig(c *config.Config) error {
 		return errors.Join(errs...)
 	}
 	errs = append(errs, config.At("mongodb.uri", mongo.CheckURI(c.MongoDB.URI)))
-	sessions, err := redis.Open(redis.Config{URL: c.Redis.URL})
+	sessions, err := redis.Open(redis.Config{URL: c.Redis.URL, Cluster: c.Redis.Cluster})
 	if err != nil {
 		errs = append(errs, config.At("redis.url", err))
 	} else {

@@ -58,7 +58,7 @@ func newDoctor() *cobra.Command {
 			}
 			if c.MongoDB.URI != "" {
 				doctor.Mongo(ctx, mongo.Config{URI: c.MongoDB.URI, Database: c.MongoDB.Database}, report.add)
-				doctor.Redis(ctx, redis.Config{URL: c.Redis.URL}, report.add)
+				doctor.Redis(ctx, redis.Config{URL: c.Redis.URL, Cluster: c.Redis.Cluster}, report.add)
 			}
 			return errors.Join(ctx.Err(), report.end())
 		},

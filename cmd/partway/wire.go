@@ -204,7 +204,7 @@ func (s *server) openStores(ctx context.Context) (tracking.Sessions, tracking.Ra
 	}
 	s.store = store
 	s.closers.add(store.Close)
-	sessions, err := redis.Open(redis.Config{URL: c.Redis.URL})
+	sessions, err := redis.Open(redis.Config{URL: c.Redis.URL, Cluster: c.Redis.Cluster})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -141,7 +141,8 @@ type MongoDB struct {
 
 // Redis keeps the hot sessions.
 type Redis struct {
-	URL string `yaml:"url"`
+	URL     string `yaml:"url"`
+	Cluster bool   `yaml:"cluster"` // of which the URL names a server
 }
 
 // Limits bound what one request, client or tenant may ask of the gateway. Zero rates and zero connections are no limit.

@@ -95,6 +95,7 @@ func TestLoadRefuses(t *testing.T) {
 
 		{"mongodb alone", works + "mongodb:\n  uri: mongodb://h\n" + ownKeys, "partway.yaml:9: mongodb.uri: set without redis.url: both or neither"},
 		{"redis alone", works + "redis:\n  url: redis://h\n", "partway.yaml:9: redis.url: set without mongodb.uri: both or neither"},
+		{"a cluster of nothing", works + "redis:\n  cluster: true\n", "partway.yaml:9: redis.cluster: set without redis.url"},
 		{"not a mongodb URI", works + "mongodb: {uri: 'http://u:hidden@h'}\nredis: {url: 'redis://h'}\n" + ownKeys, "partway.yaml:8: mongodb.uri: does not begin with mongodb:// or mongodb+srv://"},
 		{"mongodb without keys", works + "mongodb: {uri: mongodb://h}\nredis: {url: redis://h}\n", "partway.yaml: auth: signing_keys and master_keys must be set with mongodb: gateways that share it must share their keys"},
 

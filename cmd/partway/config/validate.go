@@ -209,6 +209,7 @@ func (c *Config) checkStores(k *check) {
 	}
 	k.scheme("mongodb.uri", c.MongoDB.URI, "mongodb://", "mongodb+srv://")
 	k.scheme("redis.url", c.Redis.URL, "redis://", "rediss://", "unix://")
+	k.require(!c.Redis.Cluster || c.Redis.URL != "", "redis.cluster", "set without redis.url")
 	k.require(c.MongoDB.Database != "", "mongodb.database", "empty")
 }
 

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -80,30 +81,67 @@ func Redis(ctx context.Context, c redis.Config, report func(Check)) {
 	begun := time.Now()
 	found, err := sessions.Inspect(ctx)
 	if err != nil {
-		say(Fail, "reachable", err.Error(), checkAddress)
-		return
+		do := checkAddress
+		switch {
+		case errors.Is(err, redis.ErrNoCluster):
+			do = "take redis.cluster away, or name a server of a cluster"
+		case c.Cluster:
+			do += "; the gateway goes to every master, at the address that the cluster announces for it"
+		}
+		say(Fail, "reachable", err.Error(), do)
 	}
-	judgeRedis(found, begun, sessions.Probe(ctx), report)
+	if len(found) > 0 {
+		judgeRedis(found, c.Cluster, begun, sessions.Probe(ctx), report)
+	}
 }
 
-// judgeRedis: tried is how a script went.
-func judgeRedis(found *redis.Inspection, asked time.Time, tried error, report func(Check)) {
+// judgeRedis: found are the server or, of a cluster, those of its masters that answered; tried is how a script went.
+func judgeRedis(found []*redis.Inspection, cluster bool, asked time.Time, tried error, report func(Check)) {
 	say := sayingOf("redis", report)
-	say(OK, "reachable", "answers", "")
-	report(storeClock("redis", found.Time, asked))
-	report(redisVersion(found.Version))
+	if cluster {
+		judgeCluster(found, say)
+	} else {
+		say(OK, "reachable", "answers", "")
+	}
 	if tried != nil {
 		do := "allow its user EVALSHA, EVAL and the commands of hashes and sorted sets on partway:*"
-		if found.Role != "master" {
+		if !cluster && found[0].Role != "master" {
 			do = "name the master: this one is a copy"
 		}
 		say(Fail, "scripts", tried.Error(), do)
 	} else {
 		say(OK, "scripts", "run, and may write", "")
 	}
+	if !cluster && found[0].Cluster {
+		say(Fail, "cluster", "a Redis Cluster: redis.url names one of its servers, which has a part of the keys", "set redis.cluster: true")
+	}
+	for _, server := range found {
+		about := "redis"
+		if cluster {
+			about += " " + server.Address
+		}
+		judgeRedisServer(server, asked, about, report)
+	}
+}
+
+// judgeCluster: each master has its own view of the whole.
+func judgeCluster(found []*redis.Inspection, say func(s Status, name, seen, do string)) {
+	say(OK, "reachable", fmt.Sprintf("a cluster, %d masters", len(found)), "")
+	for _, server := range found {
+		if server.State != "ok" || server.Slots != redis.SlotsInAll {
+			say(Fail, "cluster", fmt.Sprintf("%s says: state %s, %d of %d slots served", server.Address, server.State, server.Slots, redis.SlotsInAll),
+				"see what redis-cli --cluster check "+server.Address+" says, and bring back or replace the master that is gone")
+			return
+		}
+	}
+	say(OK, "cluster", fmt.Sprintf("state ok, all %d slots served", redis.SlotsInAll), "")
+}
+
+func judgeRedisServer(found *redis.Inspection, asked time.Time, about string, report func(Check)) {
+	say := sayingOf(about, report)
+	report(storeClock(about, found.Time, asked))
+	report(redisVersion(about, found.Version))
 	switch {
-	case found.Cluster:
-		say(Fail, "cluster", "a Redis Cluster: redis.url names one of its servers, which has a part of the keys", "name a Redis that is no cluster")
 	case found.Policy == "":
 		say(Warn, "eviction", "it does not say", "see that maxmemory-policy is noeviction")
 	case found.Policy != "noeviction":
@@ -126,8 +164,8 @@ const (
 )
 
 // redisVersion judges one; a version that is no number is let pass.
-func redisVersion(version string) Check {
-	c := Check{OK, "redis", "version", version, ""}
+func redisVersion(about, version string) Check {
+	c := Check{OK, about, "version", version, ""}
 	text, _, _ := strings.Cut(version, ".")
 	switch major, err := strconv.Atoi(text); {
 	case err != nil || major >= redisTested:

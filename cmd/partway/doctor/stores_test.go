@@ -67,7 +67,7 @@ func TestWhatIsSaidOfRedis(t *testing.T) {
 		{"old", func(i *redis.Inspection) { i.Version = "6.2.1" }, nil, map[string]Status{"version": Warn}},
 		{"evicts", func(i *redis.Inspection) { i.Policy = "allkeys-lru" }, nil, map[string]Status{"eviction": Warn}},
 		{"says no policy", func(i *redis.Inspection) { i.Policy = "" }, nil, map[string]Status{"eviction": Warn}},
-		{"a cluster", func(i *redis.Inspection) { i.Cluster = true }, nil, map[string]Status{"eviction": Fail}},
+		{"a server of a cluster", func(i *redis.Inspection) { i.Cluster = true }, nil, map[string]Status{"cluster": Fail}},
 		{"a copy", func(i *redis.Inspection) { i.Role = "slave" }, errors.New("READONLY"), map[string]Status{"scripts": Fail}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -75,11 +75,47 @@ func TestWhatIsSaidOfRedis(t *testing.T) {
 			c.change(found)
 			want := map[string]Status{"reachable": OK, "clock": OK, "version": OK, "scripts": OK, "eviction": OK, "persistence": OK}
 			maps.Copy(want, c.want)
-			if found.Cluster {
-				delete(want, "eviction")
-				want["cluster"] = Fail
+			if got := judged(t, func(say func(Check)) { judgeRedis([]*redis.Inspection{found}, false, asked, c.tried, say) }); !maps.Equal(got, want) {
+				t.Errorf("got %v, want %v", got, want)
 			}
-			if got := judged(t, func(say func(Check)) { judgeRedis(found, asked, c.tried, say) }); !maps.Equal(got, want) {
+		})
+	}
+}
+
+func TestWhatIsSaidOfARedisCluster(t *testing.T) {
+	asked := time.Now()
+	for _, c := range []struct {
+		name   string
+		change func(*redis.Inspection) // of the second of two masters
+		tried  error
+		want   map[string]Status // beside OK
+	}{
+		{"a whole one", func(*redis.Inspection) {}, nil, nil},
+		{"down", func(i *redis.Inspection) { i.State = "fail" }, nil, map[string]Status{"redis: cluster": Fail}},
+		{"that lacks a slot", func(i *redis.Inspection) { i.Slots-- }, nil, map[string]Status{"redis: cluster": Fail}},
+		{"one evicts", func(i *redis.Inspection) { i.Policy = "allkeys-lru" }, nil, map[string]Status{"redis b:1: eviction": Warn}},
+		{"the clock of one is ahead", func(i *redis.Inspection) { i.Time = asked.Add(time.Minute) }, nil, map[string]Status{"redis b:1: clock": Warn}},
+		{"one is too old", func(i *redis.Inspection) { i.Version = "4.0.9" }, nil, map[string]Status{"redis b:1: version": Fail}},
+		{"one takes no scripts", func(*redis.Inspection) {}, errors.New("NOPERM"), map[string]Status{"redis: scripts": Fail}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			want := map[string]Status{"redis: reachable": OK, "redis: cluster": OK, "redis: scripts": OK}
+			var found []*redis.Inspection
+			for _, address := range []string{"a:1", "b:1"} {
+				found = append(found, &redis.Inspection{
+					Address: address, Version: "7.0.15", Time: asked, Role: "master", MaxMemory: "0", Policy: "noeviction",
+					Cluster: true, State: "ok", Slots: redis.SlotsInAll,
+				})
+				for _, check := range []string{"clock", "version", "eviction", "persistence"} {
+					want["redis "+address+": "+check] = OK
+				}
+			}
+			c.change(found[1])
+			maps.Copy(want, c.want)
+			got := judged(t, func(say func(Check)) {
+				judgeRedis(found, true, asked, c.tried, func(c Check) { c.Name = c.About + ": " + c.Name; say(c) })
+			})
+			if !maps.Equal(got, want) {
 				t.Errorf("got %v, want %v", got, want)
 			}
 		})
