@@ -17,12 +17,18 @@ func documents(t *testing.T) map[string]string {
 	t.Helper()
 	top := filepath.Join("..", "..")
 	files := []string{"README.md", "SECURITY.md", "CHANGELOG.md", "config.example.yaml", "cmd/partway/session.txt", "deploy/compose.yaml", "deploy/partway.service", "deploy/partway-agent.service", "deploy/kubernetes/secret.example.yaml"}
-	docs, err := filepath.Glob(filepath.Join(top, "docs", "*.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, doc := range docs {
-		files = append(files, "docs/"+filepath.Base(doc))
+	for _, pattern := range []string{"docs/*.md", "clients/*/README.md"} {
+		found, err := filepath.Glob(filepath.Join(top, filepath.FromSlash(pattern)))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %v", pattern, err)
+		}
+		for _, file := range found {
+			name, err := filepath.Rel(top, file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, filepath.ToSlash(name))
+		}
 	}
 	all := map[string]string{}
 	for _, file := range files {

@@ -52,10 +52,10 @@ func read(r io.Reader) ([]result, error) {
 
 const head = `# Clients that work with Partway
 
-Made by ` + "`make compatibility`" + ` on %s from tests that passed (e2e/client_*_test.go, programs in e2e/clients): the gateway between each stock client
-and versitygw, over http with MongoDB's and Redis's place filled, over https with embedded tracking and storage on https. Each test compares the bytes at both ends and in
-storage, and demands one audit event for each request. No client was changed or patched, and none asked for a road: bodies of
-PutObject, UploadPart and GetObject are relayed, everything else is answered by the gateway or passed on.
+Made by ` + "`make compatibility`" + ` on %s from tests that passed (e2e/client_*_test.go, programs in e2e/clients): the gateway between each stock
+client and versitygw, over http with MongoDB's and Redis's place filled, over https with embedded tracking and storage on https. Each test compares
+the bytes at both ends and in storage, and demands one audit event for each request. No client was changed or patched, and none asked for a road:
+bodies of PutObject, UploadPart and GetObject are relayed, everything else is answered by the gateway or passed on.
 
 | client | version | scheme | settings | how bodies travel |
 |---|---|---|---|---|
