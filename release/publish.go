@@ -22,10 +22,15 @@ func publish(root, out string, all []target) error {
 		return err
 	}
 	defer os.RemoveAll(work)
+	common, err := documents(root)
+	if err != nil {
+		return err
+	}
 	completions, err := completions(root, work)
 	if err != nil {
 		return err
 	}
+	common = append(common, completions...)
 	if err := os.RemoveAll(out); err != nil {
 		return err
 	}
@@ -46,10 +51,11 @@ func publish(root, out string, all []target) error {
 			return err
 		}
 		name := fmt.Sprintf("partway_%s_%s_%s", b.version, t.os, t.arch)
-		files, bom, err := contents(root, b, completions)
+		files, bom, err := contents(root, b)
 		if err != nil {
 			return fmt.Errorf("%s: %w", t, err)
 		}
+		files = append(files, common...)
 		zipped := t.os == "windows"
 		packed, err := archive(zipped, name, b.time, files)
 		if err != nil {
@@ -77,12 +83,12 @@ func stageImage(root, dir string, t target) error {
 	if err != nil {
 		return err
 	}
-	files, _, err := contents(root, b, nil)
+	files, _, err := contents(root, b)
 	if err != nil {
 		return err
 	}
 	for _, f := range files {
-		if f.name == "LICENSE" || f.name == noticesName || f.name == bomName {
+		if f.name != b.program() {
 			if err := os.WriteFile(filepath.Join(dir, f.name), f.data, f.mode); err != nil {
 				return err
 			}
@@ -91,8 +97,8 @@ func stageImage(root, dir string, t target) error {
 	return nil
 }
 
-// contents of a target's archive, and its bill of materials.
-func contents(root string, b *built, completions []file) (files []file, bom []byte, err error) {
+// contents are what every copy of a binary comes with, and its bill of materials.
+func contents(root string, b *built) (files []file, bom []byte, err error) {
 	all, err := parts(root, b)
 	if err != nil {
 		return nil, nil, err
@@ -104,26 +110,11 @@ func contents(root string, b *built, completions []file) (files []file, bom []by
 	if bom, err = sbom(b, fmt.Sprintf("%x", sha256.Sum256(program)), all); err != nil {
 		return nil, nil, err
 	}
-	files = []file{{b.program(), 0o755, program}}
-	names := []string{"LICENSE", "README.md", "CHANGELOG.md", "SECURITY.md", "config.example.yaml"}
-	if b.os == "linux" {
-		units, err := filepath.Glob(filepath.Join(root, "deploy", "*.service"))
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, unit := range units {
-			names = append(names, "deploy/"+filepath.Base(unit))
-		}
+	licence, err := os.ReadFile(filepath.Join(root, "LICENSE"))
+	if err != nil {
+		return nil, nil, err
 	}
-	for _, name := range names {
-		text, err := os.ReadFile(filepath.Join(root, name))
-		if err != nil {
-			return nil, nil, err
-		}
-		files = append(files, file{name, 0o644, text})
-	}
-	files = append(files, file{bomName, 0o644, bom}, file{noticesName, 0o644, notices(all)})
-	return append(files, completions...), bom, nil
+	return []file{{b.program(), 0o755, program}, {"LICENSE", 0o644, licence}, {bomName, 0o644, bom}, {noticesName, 0o644, notices(all)}}, bom, nil
 }
 
 // notices are the texts that must come along, each part's below its name.

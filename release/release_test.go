@@ -104,6 +104,7 @@ func checkRelease(t *testing.T, dir string) {
 			t.Errorf("no %s in the archive", name)
 		}
 	}
+	checkLinks(t, files)
 	program := filepath.Join(t.TempDir(), "partway")
 	if err := os.WriteFile(program, files["partway"], 0o700); err != nil {
 		t.Fatal(err)
