@@ -15,10 +15,12 @@ import (
 	"partway/proxy/awschunked"
 )
 
-// maxHeld is the largest body that is held in memory to know its sums beforehand, and heldAtOnce how many are.
+// maxHeld is the largest body that is kept in memory to know its sums beforehand; larger ones are kept in files. keptInMemory and keptOnDisk bound all
+// of them together: what a machine that sends files can spare, and the largest body that there can be.
 const (
-	maxHeld    = 16 << 20
-	heldAtOnce = 8
+	maxHeld      = 16 << 20
+	keptInMemory = 8 * maxHeld
+	keptOnDisk   = maxBody
 )
 
 // content is a child's body, decoded: the object's bytes, and what was declared of them.

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -11,21 +12,30 @@ import (
 	"partway/proxy/awschunked"
 )
 
-// keep reads a body to its end before it is sent, and shows it to the hashes. What is too large for memory goes into a file; release lets go of
-// both, whatever came of it. A checksum that came behind the body is declared before it from then on.
-func (s *Server) keep(c *content, hashes ...io.Writer) (release func(), err error) {
+// keep reads a body to its end before it is sent, and shows it to the hashes. What is too large for memory goes into a file; where there is no room
+// for it beside others, in either, it waits until ctx ends. release lets go of all, whatever came of it. A checksum that came behind the body is declared
+// before it from then on.
+func (s *Server) keep(ctx context.Context, c *content, hashes ...io.Writer) (release func(), err error) {
 	if c.length <= maxHeld {
-		s.held <- struct{}{}
-		return func() { <-s.held }, c.keep(bytes.NewBuffer(make([]byte, 0, c.length)), hashes)
+		release, err := s.memory.take(ctx, c.length)
+		if err != nil {
+			return release, err
+		}
+		return release, c.keep(bytes.NewBuffer(make([]byte, 0, c.length)), hashes)
+	}
+	leave, err := s.disk.take(ctx, c.length)
+	if err != nil {
+		return leave, err
 	}
 	f, err := os.CreateTemp("", "partway-part-") // mode 0600
 	if err != nil {
-		return func() {}, fmt.Errorf("a part that is looked at before it is sent: %w", err)
+		return leave, fmt.Errorf("a part that is looked at before it is sent: %w", err)
 	}
 	_ = os.Remove(f.Name()) // where an open file can go, so that none is left behind; on Windows it cannot
 	release = func() {
 		_ = f.Close()
 		_ = os.Remove(f.Name())
+		leave()
 	}
 	if err := c.keep(f, hashes); err != nil {
 		return release, err

@@ -25,7 +25,7 @@ func (s *Server) put(w http.ResponseWriter, r *http.Request, o object, chunks *s
 		return err
 	}
 	if part {
-		skipped, release, err := s.skip(w, o, number, c)
+		skipped, release, err := s.skip(w, r, o, number, c)
 		defer release()
 		if skipped || err != nil {
 			return err
@@ -35,7 +35,7 @@ func (s *Server) put(w http.ResponseWriter, r *http.Request, o object, chunks *s
 	case c.trailer != "" && c.length > maxHeld:
 		return s.relay(w, r, c) // its checksum would be known too late to be signed
 	case c.trailer != "":
-		release, err := s.keep(c)
+		release, err := s.keep(r.Context(), c)
 		defer release()
 		if err != nil {
 			return err

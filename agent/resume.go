@@ -118,7 +118,7 @@ func (c *Client) takenUp(ctx context.Context, created http.Header, o Object, id 
 }
 
 // skip answers a part that storage holds. If it must travel it may have been read all the same, and c is at its beginning. release is called in every case.
-func (s *Server) skip(w http.ResponseWriter, o object, number int, c *content) (skipped bool, release func(), err error) {
+func (s *Server) skip(w http.ResponseWriter, r *http.Request, o object, number int, c *content) (skipped bool, release func(), err error) {
 	listed, ok := s.resumed.part(o, number, c.length)
 	if !ok || !plain(c.declare) {
 		return false, func() {}, nil
@@ -127,7 +127,7 @@ func (s *Server) skip(w http.ResponseWriter, o object, number int, c *content) (
 	if listed.ChecksumSHA256 != "" {
 		sums.add("x-amz-checksum-sha256")
 	}
-	release, err = s.keep(c, sums.writers()...)
+	release, err = s.keep(r.Context(), c, sums.writers()...)
 	if disk := (*fs.PathError)(nil); errors.As(err, &disk) {
 		s.resumed.settle(o, number) // it goes without
 		err = fmt.Errorf("%w: %w", errBroke, err)

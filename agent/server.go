@@ -25,7 +25,8 @@ type Server struct {
 	credentials Credentials
 	log         *slog.Logger
 	keys        sigv4.KeyCache
-	held        chan struct{} // a place for each body that is held in memory
+	memory      *room // of bodies that are kept
+	disk        *room
 	resumed     resumed
 	http        http.Server
 }
@@ -39,7 +40,7 @@ func NewCredentials() Credentials {
 
 // NewServer answers those who sign with the credentials.
 func NewServer(c *Client, credentials Credentials, log *slog.Logger) *Server {
-	s := &Server{client: c, credentials: credentials, log: log, held: make(chan struct{}, heldAtOnce)}
+	s := &Server{client: c, credentials: credentials, log: log, memory: newRoom(keptInMemory), disk: newRoom(keptOnDisk)}
 	s.http.Handler = s
 	s.http.ReadHeaderTimeout = 30 * time.Second
 	s.http.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
