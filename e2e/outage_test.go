@@ -37,24 +37,30 @@ func TestRedisDownCostsNoUpload(t *testing.T) {
 	// It goes on, so that no balancer takes it away: all gateways share the one Redis.
 	says(t, n, http.StatusOK, `"status":"degraded"`, `"redis":"down"`)
 	finish(t, n, before, id)
-	during := n.Prefix + "during"
-	id = create(t, n, during)
+	everyStep(t, n, "during/")
+	mend(t, n, n.ToRedis)
+	finish(t, n, n.Prefix+"after", create(t, n, n.Prefix+"after"))
+}
+
+// everyStep begins uploads and ends them, and asks the rest of what needs no Redis.
+func everyStep(t *testing.T, n *harness.Tenant, under string) {
+	t.Helper()
+	during := n.Prefix + under + "object"
+	id := create(t, n, during)
 	granted(t, n, redirected(n.Request(t, http.MethodPut, "/"+harness.Bucket+"/"+during+"?partNumber=2&uploadId="+id, "by redirect")))
 	finish(t, n, during, id)
-	aborted := create(t, n, n.Prefix+"aborted")
+	aborted := create(t, n, n.Prefix+under+"aborted")
 	for _, c := range []request{
-		{"PutObject", "PUT", "/" + harness.Bucket + "/" + n.Prefix + "put", "object"},
+		{"PutObject", "PUT", "/" + harness.Bucket + "/" + n.Prefix + under + "put", "object"},
 		{"GetObject", "GET", "/" + harness.Bucket + "/" + during, ""},
 		{"ListObjectsV2", "GET", "/" + harness.Bucket + "?list-type=2&prefix=" + n.Prefix, ""},
-		{"ListParts", "GET", "/" + harness.Bucket + "/" + n.Prefix + "aborted?uploadId=" + aborted, ""},
-		{"AbortMultipartUpload", "DELETE", "/" + harness.Bucket + "/" + n.Prefix + "aborted?uploadId=" + aborted, ""},
+		{"ListParts", "GET", "/" + harness.Bucket + "/" + n.Prefix + under + "aborted?uploadId=" + aborted, ""},
+		{"AbortMultipartUpload", "DELETE", "/" + harness.Bucket + "/" + n.Prefix + under + "aborted?uploadId=" + aborted, ""},
 	} {
 		if a := n.Do(t, n.Request(t, c.method, c.target, c.body)); a.StatusCode/100 != 2 {
 			t.Errorf("%s: %s %s", c.name, a.Status, a.Text)
 		}
 	}
-	mend(t, n, n.ToRedis)
-	finish(t, n, n.Prefix+"after", create(t, n, n.Prefix+"after"))
 }
 
 func TestMongoDBDown(t *testing.T) {

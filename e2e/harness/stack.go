@@ -35,6 +35,8 @@ type Stack struct {
 	// Between the gateway (and redirected clients) and its servers; nil in the demo, whose storage is its child.
 	ToStorage, ToMongo, ToRedis *Tap
 
+	Redis *RedisCluster // in place of ToRedis, if the setup asks for one
+
 	Lines map[string]*Line // from the gateway to the taps of "storage", "mongodb" and "redis", if the setup asks for them
 
 	began         time.Time
@@ -54,6 +56,8 @@ type Setup struct {
 	MinIO      bool          // in versitygw's place
 	Lines      bool          // that can be made to fail, between the gateway and every server
 	Failpoints bool          // of a binary that has them, and between gateway and storage
+
+	RedisCluster bool // beside Mongo, in place of one Redis
 }
 
 // NewDemo is `partway demo`: embedded tracking, its own storage.
@@ -126,8 +130,17 @@ func NewServe(ctx context.Context, bin, dir string, setup Setup) (_ *Stack, err 
 	}
 	if setup.Mongo != "" {
 		s.Name = setup.Mongo + "+redis"
-		if s.ToRedis, err = s.tapped(ctx, StartRedis); err != nil {
-			return nil, err
+		var redis string
+		if setup.RedisCluster {
+			if s.Redis, err = StartRedisCluster(ctx, dir); err != nil {
+				return nil, err
+			}
+			redis = "redis: {url: \"redis://" + s.Redis.Masters[0].Addr + "?addr=" + s.Redis.Masters[1].Addr + "\", cluster: true}"
+		} else {
+			if s.ToRedis, err = s.tapped(ctx, StartRedis); err != nil {
+				return nil, err
+			}
+			redis = "redis: {url: \"redis://" + way("redis", s.ToRedis) + "/0\"}"
 		}
 		if s.ToMongo, err = s.tapped(ctx, func(ctx context.Context, dir string) (*Server, error) { return StartMongo(ctx, dir, setup.Mongo) }); err != nil {
 			return nil, err
@@ -138,8 +151,7 @@ func NewServe(ctx context.Context, bin, dir string, setup Setup) (_ *Stack, err 
 		}
 		config = append(config, keys...)
 		config = append(config,
-			"mongodb: {uri: \"mongodb://"+way("mongodb", s.ToMongo)+"/?directConnection=true\", database: partway}",
-			"redis: {url: \"redis://"+way("redis", s.ToRedis)+"/0\"}")
+			"mongodb: {uri: \"mongodb://"+way("mongodb", s.ToMongo)+"/?directConnection=true\", database: partway}", redis)
 	}
 	if err != nil {
 		return nil, err
@@ -279,6 +291,9 @@ func (s *Stack) Stop() error {
 	}
 	for _, server := range s.servers {
 		server.Kill()
+	}
+	if s.Redis != nil {
+		s.Redis.Kill()
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.Name, err)

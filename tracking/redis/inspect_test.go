@@ -65,7 +65,11 @@ func TestInspectSeesEveryMaster(t *testing.T) {
 	t.Parallel()
 	c := servers.RedisCluster(t, false)
 	c.Masters[2].Do(t, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-	s := openCluster(t, c.URI)
+	s, err := redis.Open(redis.Config{URL: c.URI, Cluster: true, Timeout: patience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
 	all, err := s.Inspect(t.Context())
 	if err != nil || len(all) != 3 {
 		t.Fatal(all, err)
