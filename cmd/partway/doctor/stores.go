@@ -103,17 +103,17 @@ func judgeRedis(found []*redis.Inspection, cluster bool, asked time.Time, tried 
 	} else {
 		say(OK, "reachable", "answers", "")
 	}
-	if tried != nil {
-		do := "allow its user EVALSHA, EVAL and the commands of hashes and sorted sets on partway:*"
-		if !cluster && found[0].Role != "master" {
-			do = "name the master: this one is a copy"
-		}
-		say(Fail, "scripts", tried.Error(), do)
-	} else {
-		say(OK, "scripts", "run, and may write", "")
-	}
-	if !cluster && found[0].Cluster {
+	switch do := "allow its user EVALSHA, EVAL and the commands of hashes and sorted sets on partway:*"; {
+	case !cluster && found[0].Cluster: // whether it takes a script depends on the key
 		say(Fail, "cluster", "a Redis Cluster: redis.url names one of its servers, which has a part of the keys", "set redis.cluster: true")
+	case tried == nil:
+		say(OK, "scripts", "run, and may write", "")
+	case cluster:
+		say(Fail, "scripts", tried.Error(), "see that all masters are there and have memory left, and on each "+do)
+	case found[0].Role != "master":
+		say(Fail, "scripts", tried.Error(), "name the master: this one is a copy")
+	default:
+		say(Fail, "scripts", tried.Error(), do)
 	}
 	for _, server := range found {
 		about := "redis"
