@@ -20,6 +20,7 @@ var balancers = []struct {
 	{"haproxy.cfg", "", true, true},
 	{"nginx.conf", "", true, false},
 	{"haproxy-passthrough.cfg", ", proxy_protocol: true, tls: {cert_file: CERT, key_file: KEY}", false, true},
+	{"nginx-stream.conf", ", proxy_protocol: true, tls: {cert_file: CERT, key_file: KEY}", false, true},
 }
 
 // behind is a gateway whose clients all come by way of a balancer.
@@ -34,7 +35,7 @@ func behind(t *testing.T, config, server string, ends bool) (*harness.Stack, *ha
 		t.Fatal(err)
 	}
 	server = strings.NewReplacer("CERT", c.Cert, "KEY", c.Key).Replace(server)
-	s := ownStack(t, harness.Setup{Config: []string{"server: {trusted_proxies: [127.0.0.1/32], admin_listen: '" + admin + "'" + server + "}"}})
+	s := ownStack(t, harness.Setup{Config: []string{"resume: {enabled: true}", "server: {trusted_proxies: [127.0.0.1/32], admin_listen: '" + admin + "'" + server + "}"}})
 	setup := harness.BalancerSetup{Config: config, Gateways: []string{s.Gateway.Addr()}}
 	if ends {
 		setup.Certificates = c
@@ -58,6 +59,8 @@ func TestBehindABalancer(t *testing.T) {
 			t.Run("aws-cli", func(t *testing.T) { awsBehind(t, s.NewTenant(t)) })
 			t.Run("redirect", func(t *testing.T) { redirectedBehind(t, s.NewTenant(t), c.waits) })
 			t.Run("early refusal", func(t *testing.T) { refusedBehind(t, s.NewTenant(t), c.waits) })
+			t.Run("stored part", func(t *testing.T) { storedBehind(t, s.UncheckedTenant(t, mayResume), c.waits) })
+			t.Run("late refusal", func(t *testing.T) { refusedWhileSending(t, s.NewTenant(t)) })
 			t.Run("address", func(t *testing.T) { knownBehind(t, s.NewTenant(t), b.Addr) })
 		})
 	}
@@ -110,6 +113,42 @@ func refusedBehind(t *testing.T, n *harness.Tenant, waits bool) {
 	}
 	if waits && n.Tap.Up()-before > 16<<10 {
 		t.Errorf("%d bytes went up before the refusal", n.Tap.Up()-before)
+	}
+}
+
+// A part that storage has need not travel, where the client hears of it before it sends.
+func storedBehind(t *testing.T, n *harness.Tenant, waits bool) {
+	w := newWaiting(n)
+	w.http.TLSClientConfig = harness.Trusting(t, n.Gateway.CA)
+	_, content := file(t, 20*mib)
+	key := n.Prefix + "stored"
+	w.begin(t, key, content)
+	id, _, err := w.create(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := w.part(t.Context(), key, id, 1, content, hashed(content))
+	if err != nil || !a.ok() {
+		t.Fatalf("%v, %v", a, err)
+	}
+	t.Logf("stored part: %d of %d bytes were sent again", a.sent, len(content))
+	if waits && (a.sent != 0 || a.header.Get("X-Partway-Transfer") != "skip;reason=already-stored") {
+		t.Errorf("%d bytes were sent again: %s", a.sent, a.header.Get("X-Partway-Transfer"))
+	}
+	if a, err = w.complete(t.Context(), key, id, a.header.Get("ETag")); err != nil || !a.ok() {
+		t.Errorf("Complete: %v, %v", a, err)
+	}
+}
+
+// Clients that do not wait are in the middle of a body, and read the refusal all the same.
+func refusedWhileSending(t *testing.T, n *harness.Tenant) {
+	path, _ := file(t, 20*mib)
+	for range 10 {
+		said := curl(t, n, "-T", path, "--cacert", n.Gateway.CA, "-w", "%{http_code}", "-H", "Expect:", "-H", "Authorization: Bearer "+n.Bearer,
+			n.Endpoint+"/"+harness.Bucket+"/other-tenant/object")
+		if !strings.Contains(said, "<Code>AccessDenied</Code>") || !strings.Contains(said, "403") {
+			t.Errorf("answer %q", said)
+		}
 	}
 }
 

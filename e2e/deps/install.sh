@@ -35,6 +35,8 @@ for entry in "${debian[@]}"; do
 done
 # Debian splits ensurepip out of python3; without it a venv has no pip.
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+# And what nginx balances connections with out of nginx.
+[ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || missing+=(libnginx-mod-stream)
 if [ ${#missing[@]} -gt 0 ]; then
   say "apt-get install ${missing[*]}"
   sudo=()

@@ -10,7 +10,7 @@ import (
 
 // BalancerSetup says what a balancer stands in front of.
 type BalancerSetup struct {
-	Config       string        // haproxy.cfg, haproxy-passthrough.cfg or nginx.conf
+	Config       string        // of deploy/balancers
 	Certificates *Certificates // of a balancer that ends TLS
 	Gateways     []string      // host:port each; as many servers of the configuration are left
 	Admin        []string      // their admin listeners, where the configuration asks those
@@ -35,7 +35,7 @@ func StartBalancer(ctx context.Context, dir string, setup BalancerSetup) (*Serve
 // fit puts a test's files and addresses in the place of the example's.
 func (b *BalancerSetup) fit(text, dir, addr string) string {
 	var out strings.Builder
-	servers := 0
+	servers, checks := 0, strings.Contains(text, "check port 9001")
 	for line := range strings.Lines(text) {
 		for i := range 3 {
 			example := fmt.Sprintf("10.0.0.1%d:9000", i+1)
@@ -45,7 +45,7 @@ func (b *BalancerSetup) fit(text, dir, addr string) string {
 				line = ""
 			default:
 				line = strings.Replace(line, example, b.Gateways[i], 1)
-				if b.Admin != nil { // all on one machine, each has a port of its own
+				if checks { // all on one machine, each has a port of its own
 					_, port, _ := strings.Cut(b.Admin[i], ":")
 					line = strings.TrimRight(line, "\n") + " port " + port + "\n"
 				}
