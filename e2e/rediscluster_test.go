@@ -157,11 +157,10 @@ func sessionOf(t *testing.T, n *harness.Tenant) (at *harness.RedisMaster, key st
 func masterIsLost(t *testing.T, n *harness.Tenant) {
 	ctx := withTimeout(t, time.Minute)
 	lost, left := n.Redis.Masters[0], n.Redis.Masters[1:]
-	before := map[string]string{}
-	for i := range 8 { // on every master some
-		key := n.Prefix + "before" + strconv.Itoa(i)
-		before[key] = create(t, n, key)
+	for _, m := range n.Redis.Masters {
+		do(t, m, "FLUSHALL") // of the test before
 	}
+	before := uploadsOn(t, n, "before", n.Redis.Masters...)
 	lost.Kill()
 	says(t, n, http.StatusOK, `"status":"degraded"`, `"redis":"down"`)
 	for key, id := range before {
@@ -181,13 +180,24 @@ func masterIsLost(t *testing.T, n *harness.Tenant) {
 		t.Fatal(err)
 	}
 	says(t, n, http.StatusOK, `"status":"ok"`)
-	for i := range 8 {
-		key := n.Prefix + "after" + strconv.Itoa(i)
-		finish(t, n, key, create(t, n, key))
+	for key, id := range uploadsOn(t, n, "after", lost) {
+		finish(t, n, key, id)
 	}
-	if keys := do(t, lost, "KEYS", "partway:*:session"); keys == "" {
-		t.Error("nothing is asked of the master that is back")
+}
+
+// uploadsOn begins uploads until each of these masters has a session; each goes where chance has it.
+func uploadsOn(t *testing.T, n *harness.Tenant, name string, masters ...*harness.RedisMaster) map[string]string {
+	t.Helper()
+	ids := map[string]string{}
+	for i := range 200 {
+		if !slices.ContainsFunc(masters, func(m *harness.RedisMaster) bool { return do(t, m, "KEYS", "partway:*:session") == "" }) {
+			return ids
+		}
+		key := n.Prefix + name + strconv.Itoa(i)
+		ids[key] = create(t, n, key)
 	}
+	t.Fatal("a master has no session")
+	return nil
 }
 
 // do sends a command to one server of the cluster.
