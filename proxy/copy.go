@@ -17,8 +17,8 @@ import (
 type copySource struct{ bucket, key, version string }
 
 // copyHeaders are the request headers that copies have beside those of forwarded. The source itself is written anew.
-var copyHeaders = []string{"x-amz-copy-source", "x-amz-copy-source-if-*", "x-amz-copy-source-range", "x-amz-copy-source-server-side-encryption-customer-*",
-	"x-amz-metadata-directive", "x-amz-source-expected-bucket-owner", "x-amz-tagging-directive"}
+var copyHeaders = headerNames("x-amz-copy-source", "x-amz-copy-source-if-*", "x-amz-copy-source-range", "x-amz-copy-source-server-side-encryption-customer-*",
+	"x-amz-metadata-directive", "x-amz-source-expected-bucket-owner", "x-amz-tagging-directive")
 
 // copyObject is S3's CopyObject.
 func (g *Gateway) copyObject(ctx context.Context, r *Request) (*Response, error) {
@@ -192,7 +192,7 @@ func parseCopySource(raw string) (copySource, error) {
 func (r *Request) copyCall(src copySource) *storage.Call {
 	c := r.call()
 	for _, h := range r.Head.Headers {
-		if listed(copyHeaders[1:], h.Name) {
+		if copyHeaders.has(h.Name) {
 			c.Headers = append(c.Headers, h)
 		}
 	}
@@ -200,6 +200,6 @@ func (r *Request) copyCall(src copySource) *storage.Call {
 	if src.version != "" {
 		source += "?versionId=" + sigv4.EncodeQuery(src.version)
 	}
-	setHeader(c, "x-amz-copy-source", source)
+	setHeader(c, "x-amz-copy-source", source) // in place of the client's
 	return c
 }

@@ -14,10 +14,33 @@ import (
 	"partway/proxy/storage"
 )
 
-// forwarded are the request headers that storage is sent, by lower-case name; those ending in "*" are prefixes. All else stays here:
-// a signature cannot bind the absence of a header, so what is not listed (x-amz-copy-source above all) must never reach storage.
+// headerSet is of lower-case names.
+type headerSet struct {
+	names    map[string]bool
+	prefixes []string
+}
+
+// headerNames makes a set; names that end in "*" are prefixes.
+func headerNames(names ...string) headerSet {
+	s := headerSet{names: make(map[string]bool, len(names))}
+	for _, name := range names {
+		if prefix, ok := strings.CutSuffix(name, "*"); ok {
+			s.prefixes = append(s.prefixes, prefix)
+		} else {
+			s.names[name] = true
+		}
+	}
+	return s
+}
+
+func (s headerSet) has(name string) bool {
+	return s.names[name] || slices.ContainsFunc(s.prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+}
+
+// forwarded are the request headers that storage is sent. All else stays here: a signature cannot bind the absence of a header, so what is
+// not listed (x-amz-copy-source above all) must never reach storage.
 // Source: the request syntax of each operation in the Amazon S3 API Reference.
-var forwarded = []string{
+var forwarded = headerNames(
 	"cache-control", "content-disposition", "content-encoding", "content-language", "content-md5", "content-type", "expires",
 	"if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range",
 	"x-amz-checksum-*", "x-amz-sdk-checksum-algorithm",
@@ -26,22 +49,23 @@ var forwarded = []string{
 	"x-amz-optional-object-attributes", "x-amz-part-number-marker",
 	"x-amz-meta-*", "x-amz-storage-class", "x-amz-tagging", "x-amz-website-redirect-location",
 	"x-amz-object-lock-*", "x-amz-server-side-encryption*", "x-amz-mp-object-size",
-}
+)
 
 // gated are the forwarded headers that do what another S3 action does: the token must allow that action too.
 // Source: the permissions of PutObject in the Amazon S3 API Reference.
-var gated = []struct{ header, action string }{
-	{"x-amz-acl", "s3:PutObjectAcl"},
-	{"x-amz-grant-*", "s3:PutObjectAcl"},
-	{"x-amz-tagging", "s3:PutObjectTagging"},
-	{"x-amz-object-lock-legal-hold", "s3:PutObjectLegalHold"},
-	{"x-amz-object-lock-mode", "s3:PutObjectRetention"},
-	{"x-amz-object-lock-retain-until-date", "s3:PutObjectRetention"},
-	{"x-amz-bypass-governance-retention", "s3:BypassGovernanceRetention"},
+var gated = []struct {
+	headers headerSet
+	action  string
+}{
+	{headerNames("x-amz-acl", "x-amz-grant-*"), "s3:PutObjectAcl"},
+	{headerNames("x-amz-tagging"), "s3:PutObjectTagging"},
+	{headerNames("x-amz-object-lock-legal-hold"), "s3:PutObjectLegalHold"},
+	{headerNames("x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date"), "s3:PutObjectRetention"},
+	{headerNames("x-amz-bypass-governance-retention"), "s3:BypassGovernanceRetention"},
 }
 
 // consumed are the x-amz-* headers that are answered here: they say how a request is signed and framed, or who speaks.
-var consumed = []string{"x-amz-content-sha256", "x-amz-date", "x-amz-decoded-content-length", "x-amz-trailer", "x-amz-user-agent"}
+var consumed = headerNames("x-amz-content-sha256", "x-amz-date", "x-amz-decoded-content-length", "x-amz-trailer", "x-amz-user-agent")
 
 // checkHeaders refuses a write with an x-amz-* header that would have to be dropped: without x-amz-write-offset-bytes, say, a write that
 // should append would overwrite.
@@ -50,12 +74,12 @@ func (r *Request) checkHeaders() error {
 		if !strings.HasPrefix(h.Name, "x-amz-") {
 			continue
 		}
-		known := listed(forwarded, h.Name) || listed(consumed, h.Name) || r.Operation.Copy && listed(copyHeaders, h.Name)
+		known := forwarded.has(h.Name) || consumed.has(h.Name) || r.Operation.Copy && copyHeaders.has(h.Name)
 		if !known {
 			return errNotImplemented.saying("The header " + h.Name + " implies functionality that is not implemented")
 		}
 		for _, g := range gated {
-			if !listed([]string{g.header}, h.Name) {
+			if !g.headers.has(h.Name) {
 				continue
 			}
 			if _, err := r.Identity.Authorize(g.action, r.Bucket, r.Key); err != nil {
@@ -67,7 +91,7 @@ func (r *Request) checkHeaders() error {
 }
 
 // answered are the answer headers that the client is sent.
-var answered = []string{
+var answered = headerNames(
 	"accept-ranges", "cache-control", "content-disposition", "content-encoding", "content-language", "content-length", "content-range",
 	"content-type", "etag", "expires", "last-modified",
 	"x-amz-abort-date", "x-amz-abort-rule-id", "x-amz-archive-status", "x-amz-bucket-arn", "x-amz-checksum-*",
@@ -75,21 +99,14 @@ var answered = []string{
 	"x-amz-meta-*", "x-amz-missing-meta", "x-amz-mp-parts-count", "x-amz-object-lock-*", "x-amz-object-size", "x-amz-replication-status",
 	"x-amz-request-charged", "x-amz-restore", "x-amz-server-side-encryption*", "x-amz-storage-class", "x-amz-tagging-count", "x-amz-version-id",
 	"x-amz-website-redirect-location",
-}
-
-func listed(list []string, name string) bool {
-	return slices.ContainsFunc(list, func(e string) bool {
-		prefix, isPrefix := strings.CutSuffix(e, "*")
-		return e == name || isPrefix && strings.HasPrefix(name, prefix)
-	})
-}
+)
 
 // call makes a client's request into one for storage: the headers of the allow-list, the sub-resource and the parameters
 // of the operation's row.
 func (r *Request) call() *storage.Call {
 	c := &storage.Call{Method: r.Method, Bucket: r.Bucket, Key: r.Key, Query: r.sub(), ContentLength: -1}
 	for _, h := range r.Head.Headers {
-		if listed(forwarded, h.Name) {
+		if forwarded.has(h.Name) {
 			c.Headers = append(c.Headers, h)
 		}
 	}

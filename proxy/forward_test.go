@@ -47,7 +47,7 @@ func TestFramingOf(t *testing.T) {
 			}
 			c := &storage.Call{}
 			for _, h := range tt.headers {
-				if listed(forwarded, h.Name) {
+				if forwarded.has(h.Name) {
 					c.Headers = append(c.Headers, h)
 				}
 			}

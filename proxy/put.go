@@ -159,7 +159,7 @@ func replayedHeaders(r *Request) (headers []sigv4.Header, signable bool) {
 		switch {
 		case h.Name == "x-amz-content-sha256" && h.Value != sigv4.UnsignedPayload:
 			return nil, false // presigned requests are taken with UNSIGNED-PAYLOAD only
-		case h.Name == "x-amz-content-sha256" || h.Name == "x-amz-date" || h.Name == "x-amz-user-agent" || listed(forwarded, h.Name):
+		case h.Name == "x-amz-content-sha256" || h.Name == "x-amz-date" || h.Name == "x-amz-user-agent" || forwarded.has(h.Name):
 			headers = append(headers, h)
 		case strings.HasPrefix(h.Name, "x-amz-"):
 			return nil, false
@@ -173,7 +173,7 @@ func answerHeaders(h http.Header) []sigv4.Header {
 	var out []sigv4.Header
 	for name, values := range h {
 		name = strings.ToLower(name)
-		if name != "content-length" && listed(answered, name) {
+		if name != "content-length" && answered.has(name) {
 			out = append(out, sigv4.Header{Name: name, Value: strings.Join(values, ", ")})
 		}
 	}

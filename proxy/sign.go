@@ -242,7 +242,7 @@ func (s *signing) readHeaders(given map[string]string) error {
 	for _, h := range s.r.Head.Headers {
 		switch {
 		case h.Name == "x-amz-content-sha256" && h.Value == sigv4.UnsignedPayload: // says what presigned requests are anyway
-		case !listed(forwarded, h.Name), h.Name == "content-encoding" && hasToken(h.Value, "aws-chunked"):
+		case !forwarded.has(h.Name), h.Name == "content-encoding" && hasToken(h.Value, "aws-chunked"):
 			s.odd = h.Name
 		}
 	}
