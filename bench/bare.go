@@ -50,7 +50,7 @@ func serveBare(args []string) error {
 	if len(args) != 2 {
 		return errors.New("bare STORAGE DIR")
 	}
-	debug.SetGCPercent(500) // what the program's own rule comes to with so little alive
+	debug.SetGCPercent(350) // what the program's own rule comes to with so little alive
 	kept, err := bolt.Open(bolt.Config{Dir: args[1]})
 	if err != nil {
 		return err

@@ -65,7 +65,7 @@ func whileOpen(o *options, res *result, r *running, ids []string) error {
 			_, _, err := c.ask(redirectedPart(openKey(i), ids[i], n), http.StatusTemporaryRedirect)
 			return err
 		}},
-		{"Create + Abort", o.requests / 20, 2, func(c *client, n int) error {
+		{"Create + Abort", o.requests / 4, 2, func(c *client, n int) error {
 			key := fmt.Sprintf("passing/%06d", n)
 			id, _, err := c.create(key)
 			if err != nil {

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -41,7 +40,7 @@ func (g *Gateway) createMultipartUpload(ctx context.Context, r *Request) (*Respo
 	}
 	now := g.Now().UTC().Truncate(time.Millisecond)
 	u := &tracking.Upload{
-		Record: rand.Text(), Tenant: r.Identity.Tenant, Subject: r.Identity.Subject, TokenID: r.Identity.TokenID,
+		Record: tracking.NewRecord(now), Tenant: r.Identity.Tenant, Subject: r.Identity.Subject, TokenID: r.Identity.TokenID,
 		Bucket: r.Bucket, Key: r.Key, Backend: b.Name(), State: tracking.StateOpen,
 		CreatedAt: now, UpdatedAt: now, ExpiresAt: now.Add(g.MaxAge),
 		ChecksumAlgorithm: r.Header("x-amz-checksum-algorithm"), MaxBytes: r.Scope.MaxObjectBytes,

@@ -87,7 +87,7 @@ func (s State) CanMove(to State) bool { return slices.Contains(moves[s], to) }
 // Upload is the record of one multipart upload. A record without ID is an intent: storage was asked to create the upload
 // and its answer is not recorded yet.
 type Upload struct {
-	Record            string      `json:"-" bson:"_id"`                  // random, known before storage is asked
+	Record            string      `json:"-" bson:"_id"`                  // of NewRecord, known before storage is asked
 	ID                string      `json:"id" bson:"id,omitempty"`        // the sealed upload id that clients see; unique
 	StorageID         string      `json:"-" bson:"storage_id,omitempty"` // storage's own upload id
 	Tenant            string      `json:"tenant" bson:"tenant"`          //

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"io"
 	"sync"
 	"sync/atomic"
 )
@@ -22,6 +23,52 @@ var (
 )
 
 type buffer struct{ bytes []byte }
+
+// room is what one body is copied through. A buffer for TLS is held only while something is in it: a thousand clients that are waited for
+// would hold a thousand.
+type room struct {
+	buffer  *buffer // nil while none is held
+	records bool    // what is read comes from TLS
+	first   [1]byte
+}
+
+// newRoom returns one that empty must follow, and close at last.
+func newRoom(records bool) *room {
+	r := &room{records: records}
+	if !records {
+		r.buffer = takeBuffer(false)
+	}
+	return r
+}
+
+// read reads once, into the buffer but for so many bytes at its beginning and its end.
+func (r *room) read(src io.Reader, before, after int) (n int, err error) {
+	var one int
+	if r.buffer == nil {
+		one, err = src.Read(r.first[:])
+		r.buffer = takeBuffer(true)
+		copy(r.buffer.bytes[before:], r.first[:one])
+		if one == 0 || err != nil {
+			return one, err
+		}
+	}
+	n, err = src.Read(r.buffer.bytes[before+one : len(r.buffer.bytes)-after]) // the rest of the record, which is there
+	return one + n, err
+}
+
+// emptied lets go of a buffer that need not be kept.
+func (r *room) emptied() {
+	if r.records {
+		r.close()
+	}
+}
+
+func (r *room) close() {
+	if r.buffer != nil {
+		r.buffer.giveBack()
+		r.buffer = nil
+	}
+}
 
 // takeBuffer returns one that giveBack must follow. records: what is read into it comes from TLS.
 func takeBuffer(records bool) *buffer {

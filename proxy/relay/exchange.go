@@ -56,6 +56,7 @@ func Hijack(ctx *fasthttp.RequestCtx, head *Head, run func(*Exchange), onPanic f
 			}
 		}()
 		conn.detach(c)
+		ctx.Request.Header = fasthttp.RequestHeader{} // of which head is a copy; the two would be held for as long as the body takes
 		x.body = newBody(conn, head)
 		run(x)
 	})

@@ -106,7 +106,7 @@ func (l *Listener) welcome(s *socket) {
 	}
 	stream := net.Conn(s)
 	if l.config.TLS != nil {
-		stream = tls.Server(s, l.config.TLS)
+		stream = tls.Server(newRecords(s), l.config.TLS)
 	}
 	l.offer(newConn(s, stream, nil))
 }

@@ -51,19 +51,20 @@ func (p *pump) copy(r *Request) error {
 		src.Reader = r.Body(p.exchange.body)
 	}
 	p.exchange.conn.startBody()
-	buf := takeBuffer(p.exchange.conn.plainTCP() == nil)
-	defer buf.giveBack()
+	through := newRoom(p.exchange.conn.plainTCP() == nil)
+	defer through.close()
 	if r.Length < 0 {
-		return p.copyChunked(src, buf.bytes)
+		return p.copyChunked(src, through)
 	}
-	return p.copyPlain(src, r.Length, buf.bytes)
+	return p.copyPlain(src, r.Length, through)
 }
 
-func (p *pump) copyPlain(src io.Reader, length int64, buf []byte) error {
+func (p *pump) copyPlain(src io.Reader, length int64, through *room) error {
 	var produced int64
-	held := 0 // 1 when the last byte waits in buf for the end to be known
+	held := 0 // 1 when the last byte waits in the buffer for the end to be known
 	for {
-		n, err := src.Read(buf[held:])
+		n, err := through.read(src, held, 0)
+		buf := through.buffer.bytes
 		if produced += int64(n); produced > length {
 			return p.fault(ErrClient, fmt.Errorf("body is longer than the %d bytes declared", length))
 		}
@@ -89,6 +90,8 @@ func (p *pump) copyPlain(src io.Reader, length int64, buf []byte) error {
 		}
 		if held == 1 {
 			buf[0] = buf[ready-1]
+		} else {
+			through.emptied()
 		}
 	}
 }
@@ -99,10 +102,10 @@ const (
 	chunkFrame                = sizeLine + len(crlf) + len(lastChunk)
 )
 
-func (p *pump) copyChunked(src io.Reader, buf []byte) error {
-	data := buf[sizeLine : len(buf)-len(crlf)-len(lastChunk)]
+func (p *pump) copyChunked(src io.Reader, through *room) error {
 	for {
-		n, err := src.Read(data)
+		n, err := through.read(src, sizeLine, len(crlf)+len(lastChunk))
+		buf := through.buffer.bytes
 		ended := errors.Is(err, io.EOF)
 		if err != nil && !ended {
 			return p.fault(ErrClient, err)
@@ -125,6 +128,7 @@ func (p *pump) copyChunked(src io.Reader, buf []byte) error {
 		if ended {
 			return nil
 		}
+		through.emptied()
 	}
 }
 
