@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -35,10 +36,16 @@ func newTrail(t *testing.T, setup harness.Setup) *trail {
 	return &trail{s, t, token.Bearer}
 }
 
+// personal is in the events of what put and send ask for, of keys that begin with "anna-b".
+var personal = []string{"acme/anna-b", "annas-laptop"}
+
 // put writes an object, as the tenant, with a name and from a client that should not be kept for ever.
-func (r *trail) put(key string) {
+func (r *trail) put(key string) { r.send(r.Gateway, http.MethodPut, key, "x") }
+
+// send asks a gateway as put does and returns the answer's body.
+func (r *trail) send(to *harness.Gateway, method, target, body string) string {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPut, r.Gateway.Endpoint+"/"+harness.Bucket+"/acme/"+key, strings.NewReader("x"))
+	req, err := http.NewRequestWithContext(r.t.Context(), method, to.Endpoint+"/"+harness.Bucket+"/acme/"+target, strings.NewReader(body))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -48,10 +55,42 @@ func (r *trail) put(key string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		r.t.Fatalf("PutObject: %s", resp.Status)
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		r.t.Fatalf("%s %s: %s %s %v", method, target, resp.Status, answer, err)
 	}
+	return string(answer)
+}
+
+// left is what of the personal fields the trail shows, or its store holds.
+func (r *trail) left() (found []string) {
+	r.t.Helper()
+	text := r.must("audit", "--json")
+	if r.ToMongo == nil {
+		raw, err := os.ReadFile(filepath.Join(r.Dir, "data", "partway.db"))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		text += string(raw)
+	} else {
+		var all []bson.M
+		cursor, err := r.batches().Find(r.t.Context(), bson.D{})
+		if err == nil {
+			err = cursor.All(r.t.Context(), &all)
+		}
+		raw, jsonErr := json.Marshal(all)
+		if err != nil || jsonErr != nil {
+			r.t.Fatal(err, jsonErr)
+		}
+		text += string(raw)
+	}
+	for _, p := range personal {
+		if strings.Contains(text, p) {
+			found = append(found, p)
+		}
+	}
+	return found
 }
 
 // partway runs a command as the operator, or, offline, as somebody who has the configuration and no gateway.
@@ -205,7 +244,6 @@ func TestAnExportIsCheckedWithoutAGateway(t *testing.T) {
 }
 
 func TestNothingPersonalIsLeftAfterErasing(t *testing.T) {
-	personal := []string{"acme/anna-b", "annas-laptop"}
 	for _, setup := range []harness.Setup{{}, {Mongo: harness.SecantusDB}} {
 		name := setup.Mongo
 		if name == "" {
@@ -215,45 +253,65 @@ func TestNothingPersonalIsLeftAfterErasing(t *testing.T) {
 			r := newTrail(t, setup)
 			r.put("anna-b1")
 			r.put("anna-b2")
-			left := func() (found []string) {
-				text := r.must("audit", "--json")
-				if setup.Mongo == "" {
-					raw, err := os.ReadFile(filepath.Join(r.Dir, "data", "partway.db"))
-					if err != nil {
-						t.Fatal(err)
-					}
-					text += string(raw)
-				} else {
-					var all []bson.M
-					cursor, err := r.batches().Find(t.Context(), bson.D{})
-					if err == nil {
-						err = cursor.All(t.Context(), &all)
-					}
-					raw, jsonErr := json.Marshal(all)
-					if err != nil || jsonErr != nil {
-						t.Fatal(err, jsonErr)
-					}
-					text += string(raw)
-				}
-				for _, p := range personal {
-					if strings.Contains(text, p) {
-						found = append(found, p)
-					}
-				}
-				return found
-			}
-			if got := left(); len(got) != len(personal) {
+			if got := r.left(); len(got) != len(personal) {
 				t.Fatalf("before: %q", got)
 			}
 			if out := r.must("audit", "erase", "--tenant", "acme"); !strings.Contains(out, "of 2 events") {
 				t.Errorf("erase: %s", out)
 			}
-			if got := left(); len(got) != 0 {
+			if got := r.left(); len(got) != 0 {
 				t.Errorf("left: %q", got)
 			}
 			if out := r.must("audit", "verify"); !strings.Contains(out, "no fault found") || !strings.Contains(out, "personal fields of 2 events") {
 				t.Errorf("verify:\n%s", out)
 			}
 		})
+	}
+}
+
+// A gateway was stopped while MongoDB was away, with events in its spool; the tenant is erased meanwhile, by another.
+func TestWhatASpoolKeepsIsErasedBeforeItIsStored(t *testing.T) {
+	r := newTrail(t, harness.Setup{Mongo: harness.SecantusDB})
+	other, err := r.Another(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { other.Gateway.Kill() })
+	created := r.send(other.Gateway, http.MethodPost, "anna-b1?uploads", "")
+	id := regexp.MustCompile("<UploadId>([^<]+)</UploadId>").FindStringSubmatch(created)
+	if id == nil {
+		t.Fatal(created)
+	}
+	r.ToMongo.Cut()
+	r.send(other.Gateway, http.MethodPut, "anna-b1?partNumber=1&uploadId="+id[1], "x")
+	other.Gateway.Kill()
+	if err := r.ToMongo.Mend(); err != nil {
+		t.Fatal(err)
+	}
+	err = harness.Await(withTimeout(t, 30*time.Second), "erasing", r.Gateway.Process, func() bool {
+		_, err := r.partway("audit", "erase", "--tenant", "acme")
+		return err == nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.left(); len(got) != 0 {
+		t.Errorf("left: %q", got)
+	}
+	before := r.must("audit", "--operation", "UploadPart", "--json")
+	if err := other.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Gateway.Drained(withTimeout(t, 30*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if after := r.must("audit", "--operation", "UploadPart", "--json"); before != "" || after == "" {
+		t.Errorf("parts in the trail before the spool was drained: %q, and after: %q", before, after)
+	}
+	if got := r.left(); len(got) != 0 {
+		t.Errorf("left by the spool: %q", got)
+	}
+	if out := r.must("audit", "verify"); !strings.Contains(out, "no fault found") {
+		t.Errorf("verify:\n%s", out)
 	}
 }
