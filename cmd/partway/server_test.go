@@ -74,7 +74,9 @@ func TestServerEndsWhenReadinessCannotBeTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	told := errors.New("disk full")
-	if err := s.run(t.Context(), func() error { return told }); !errors.Is(err, told) {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // it would serve on else
+	defer cancel()
+	if err := s.run(ctx, func() error { return told }); !errors.Is(err, told) {
 		t.Errorf("got %v", err)
 	}
 }
