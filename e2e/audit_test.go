@@ -315,3 +315,75 @@ func TestWhatASpoolKeepsIsErasedBeforeItIsStored(t *testing.T) {
 		t.Errorf("verify:\n%s", out)
 	}
 }
+
+// What is older than the retention goes when a gateway starts, from both stores, and what is left still verifies.
+func TestOldEventsGoAndTheRestVerifies(t *testing.T) {
+	bin, err := failpoints() // with a clock that can be ahead
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, mongo := range []string{"", harness.SecantusDB} {
+		name := mongo
+		if name == "" {
+			name = "embedded"
+		}
+		t.Run(name, func(t *testing.T) {
+			s, err := harness.NewServe(t.Context(), bin, t.TempDir(), harness.Setup{Mongo: mongo, Failpoints: true, Config: []string{"audit: {retention: 24h}"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := s.Stop(); err != nil {
+					t.Error(err)
+				}
+			})
+			// tokens of the time by the gateway's clock
+			r := &trail{Stack: s, t: t}
+			tokens := func(ahead time.Duration) {
+				env := []string{"PARTWAY_FAILPOINT_CLOCK=" + ahead.String()}
+				offline := []string{"token", "issue", "--offline", "--operator", "--config", s.Config, "--class", "bearer", "--format", "bearer"}
+				operator, err := harness.Run(t.Context(), env, bin, offline...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.Gateway.Operator = strings.TrimSpace(operator)
+				token, err := s.Gateway.Issue(t.Context(), "acme", "bearer", time.Hour, harness.Scope{Bucket: harness.Bucket, Prefix: "acme/", Actions: []string{"s3:*"}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.bearer = token.Bearer
+			}
+			tokens(0)
+			r.put("anna-b1")
+			if got := r.left(); len(got) != len(personal) {
+				t.Fatalf("before: %q", got)
+			}
+			if err := s.Gateway.Stop(30 * time.Second); err != nil {
+				t.Fatal(err)
+			}
+			const ahead = 72 * time.Hour
+			if err := s.RestartAhead(t.Context(), ahead); err != nil {
+				t.Fatal(err)
+			}
+			tokens(ahead)
+			err = harness.Await(withTimeout(t, 30*time.Second), "the old events' end", s.Gateway.Process, func() bool {
+				return strings.Contains(r.must("audit", "--operation", "partway:DropEvents"), "DropEvents")
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := r.left(); len(got) != 0 {
+				t.Errorf("left: %q", got)
+			}
+			out := r.must("audit", "verify")
+			for _, want := range []string{"no fault found", "the older events of 1 writer"} {
+				if !strings.Contains(out, want) {
+					t.Errorf("verify says nothing of %q:\n%s", want, out)
+				}
+			}
+			if text := r.must("audit", "--operation", "partway:IssueToken", "--json"); strings.Count(text, "\n") != 1 {
+				t.Errorf("of the tokens' events one is old and gone, and one is new:\n%s", text)
+			}
+		})
+	}
+}

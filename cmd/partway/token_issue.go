@@ -214,7 +214,7 @@ func (f *issueFlags) issueOffline(gateway *clientFlags, request *tokenRequest) (
 	issued, err := a.issuer.Issue(auth.Grant{
 		Class: request.Class, Tenant: request.Tenant, Subject: request.Tenant, Operator: request.Operator,
 		Scopes: request.Scope, TTL: f.ttl, Addresses: request.Addresses,
-	}, time.Now())
+	}, now())
 	if err != nil {
 		return nil, fmt.Errorf("issuing the token: %w", err)
 	}

@@ -56,7 +56,7 @@ func (s *server) open(ctx context.Context) error {
 	if s.authority, err = newAuthority(c); err != nil {
 		return err
 	}
-	auditor := &tracking.Auditor{Archive: s.store, Uploads: s.store, Keys: s.authority.chainKeys, KeyVersion: s.authority.keyVersion, Now: time.Now}
+	auditor := &tracking.Auditor{Archive: s.store, Uploads: s.store, Keys: s.authority.chainKeys, KeyVersion: s.authority.keyVersion, Now: now}
 	writer, err := s.openTrail(auditor)
 	if err != nil {
 		return err
@@ -238,7 +238,7 @@ func (s *server) openTrail(auditor *tracking.Auditor) (*tracking.Writer, error) 
 	wc := tracking.WriterConfig{
 		Trail: s.store, ChainKey: s.authority.chainKeys[s.authority.keyVersion], KeyVersion: s.authority.keyVersion,
 		Erasures: auditor.Erasures, AnchorFile: s.config.Audit.AnchorFile, AnchorInterval: time.Duration(s.config.Audit.AnchorInterval),
-		Gateway: host, Log: s.log, Now: time.Now,
+		Gateway: host, Log: s.log, Now: now,
 	}
 	if s.config.MongoDB.URI != "" {
 		wc.SpoolDir, wc.SpoolMax = filepath.Join(s.config.DataDir, "spool"), spoolMax
