@@ -24,7 +24,7 @@ func mongoOutage(t *testing.T, mongo string, length time.Duration) {
 	c := n.NewClient()
 	ctx := withTimeout(t, length+3*time.Minute)
 	const uploads = 4
-	pace := length / 3000 // so many rounds of each client: what ten minutes at full speed leave is more than MongoDB's stand-in can read
+	pace := length / 10_000 // so many rounds of each client at most, for what stands in MongoDB's place reads the longer the more it holds
 	type upload struct {
 		key, id string
 		parts   [][]byte
