@@ -28,7 +28,8 @@ func StartBalancer(ctx context.Context, dir string, setup BalancerSetup) (*Serve
 		if strings.HasPrefix(setup.Config, "haproxy") {
 			return "/usr/sbin/haproxy", []string{"-db", "-f", file}, nil
 		}
-		return "/usr/sbin/nginx", []string{"-p", dir, "-c", file, "-g", "daemon off;"}, nil
+		// One process: the workers of a master that is killed, as a test's servers are at its end, would serve on.
+		return "/usr/sbin/nginx", []string{"-p", dir, "-c", file, "-g", "daemon off; master_process off;"}, nil
 	})
 }
 
