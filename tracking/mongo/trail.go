@@ -62,7 +62,7 @@ func (c *eventCursor) behind(b *tracking.Batch) bool {
 }
 
 // examined bounds how many batches one page by operation may cost; the page is then short.
-const examined = 2000
+const examined = 500
 
 // oldest is the order of the lists of events.
 var oldest = bson.D{{Key: "time", Value: 1}, {Key: "writer", Value: 1}, {Key: "seq", Value: 1}}

@@ -213,13 +213,13 @@ func eventFilters(t *testing.T, s tracking.Store) {
 	}
 }
 
-// rareOperation has it in the first of many batches, in the last, and where pages that examine 2000 batches meet.
+// rareOperation has it in the first of many batches, in the last, and where the pages of tracking/mongo, which examine 500 batches, meet.
 func rareOperation(t *testing.T, s tracking.Store) {
 	var all []*tracking.Batch
 	var want []string
-	for n := range 4100 {
+	for n := range 1100 {
 		e := event("acme", "")
-		rare := n == 0 || n >= 1999 && n <= 2001 || n >= 3999 && n <= 4001 || n == 4099
+		rare := n == 0 || n >= 499 && n <= 501 || n >= 999 && n <= 1001 || n == 1099
 		if rare {
 			e.Operation = "partway:IssueToken"
 		}
