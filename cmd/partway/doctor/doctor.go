@@ -33,7 +33,7 @@ const (
 // Check is one thing that was tried.
 type Check struct {
 	Status Status `json:"status"`
-	About  string `json:"about"` // a backend, or "BACKEND/BUCKET"
+	About  string `json:"about"` // a backend, "BACKEND/BUCKET", "mongodb", "redis" or, of a cluster, "redis HOST:PORT"
 	Name   string `json:"check"`
 	Seen   string `json:"seen"`
 	Do     string `json:"do,omitempty"` // "" where nothing is to be done

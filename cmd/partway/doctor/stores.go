@@ -80,17 +80,19 @@ func Redis(ctx context.Context, c redis.Config, report func(Check)) {
 	defer sessions.Close()
 	begun := time.Now()
 	found, err := sessions.Inspect(ctx)
-	if err != nil {
-		do := checkAddress
-		switch {
-		case errors.Is(err, redis.ErrNoCluster):
-			do = "take redis.cluster away, or name a server of a cluster"
-		case c.Cluster:
-			do += "; the gateway goes to every master, at the address that the cluster announces for it"
-		}
-		say(Fail, "reachable", err.Error(), do)
+	switch {
+	case errors.Is(err, redis.ErrNoCluster):
+		say(Fail, "reachable", err.Error(), "take redis.cluster away, or name a server of a cluster")
+	case err != nil && c.Cluster:
+		say(Fail, "reachable", err.Error(), checkAddress+"; the gateway goes to every master, at the address that the cluster announces for it")
+	case err != nil:
+		say(Fail, "reachable", err.Error(), checkAddress)
+	case c.Cluster:
+		say(OK, "reachable", fmt.Sprintf("a cluster, %d masters", len(found)), "")
+	default:
+		say(OK, "reachable", "answers", "")
 	}
-	if len(found) > 0 {
+	if len(found) > 0 { // of a cluster, those that answer are judged beside one that does not
 		judgeRedis(found, c.Cluster, begun, sessions.Probe(ctx), report)
 	}
 }
@@ -100,8 +102,6 @@ func judgeRedis(found []*redis.Inspection, cluster bool, asked time.Time, tried 
 	say := sayingOf("redis", report)
 	if cluster {
 		judgeCluster(found, say)
-	} else {
-		say(OK, "reachable", "answers", "")
 	}
 	switch do := "allow its user EVALSHA, EVAL and the commands of hashes and sorted sets on partway:*"; {
 	case !cluster && found[0].Cluster: // whether it takes a script depends on the key
@@ -126,7 +126,6 @@ func judgeRedis(found []*redis.Inspection, cluster bool, asked time.Time, tried 
 
 // judgeCluster: each master has its own view of the whole.
 func judgeCluster(found []*redis.Inspection, say func(s Status, name, seen, do string)) {
-	say(OK, "reachable", fmt.Sprintf("a cluster, %d masters", len(found)), "")
 	for _, server := range found {
 		if server.State != "ok" || server.Slots != redis.SlotsInAll {
 			say(Fail, "cluster", fmt.Sprintf("%s says: state %s, %d of %d slots served", server.Address, server.State, server.Slots, redis.SlotsInAll),

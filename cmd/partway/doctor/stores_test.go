@@ -73,7 +73,7 @@ func TestWhatIsSaidOfRedis(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			found := &redis.Inspection{Version: "7.0.15", Time: asked, Role: "master", MaxMemory: "0", Policy: "noeviction"}
 			c.change(found)
-			want := map[string]Status{"reachable": OK, "clock": OK, "version": OK, "scripts": OK, "eviction": OK, "persistence": OK}
+			want := map[string]Status{"clock": OK, "version": OK, "scripts": OK, "eviction": OK, "persistence": OK}
 			maps.Copy(want, c.want)
 			if found.Cluster {
 				delete(want, "scripts")
@@ -102,7 +102,7 @@ func TestWhatIsSaidOfARedisCluster(t *testing.T) {
 		{"one takes no scripts", func(*redis.Inspection) {}, errors.New("NOPERM"), map[string]Status{"redis: scripts": Fail}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			want := map[string]Status{"redis: reachable": OK, "redis: cluster": OK, "redis: scripts": OK}
+			want := map[string]Status{"redis: cluster": OK, "redis: scripts": OK}
 			var found []*redis.Inspection
 			for _, address := range []string{"a:1", "b:1"} {
 				found = append(found, &redis.Inspection{
