@@ -9,10 +9,10 @@ import (
 	"partway/tracking"
 )
 
-// Events that are no request of somebody known.
+// Operations of events that no row of a table names.
 const (
-	opUnknown         = "Unknown" // of an S3 request that was refused before it was known what it asks
-	opUnknownCall     = "partway:Unknown"
+	opUnknown         = "Unknown"         // of an S3 request that was refused before it was known what it asks
+	opUnknownCall     = "partway:Unknown" // of a path below /_partway/ that is none
 	opCompanion       = "partway:Companion"
 	opPreflight       = "partway:Preflight"
 	opRefusedUnproved = "partway:RefusedBeforeAuthentication"
@@ -20,7 +20,8 @@ const (
 	opFoundUpload     = "partway:FoundUpload"
 )
 
-// recorded are the names that events have, sorted. Filled in by init, because the routes lead to who reads it.
+// recorded are the operations that events name, sorted. Filled in by init: the compiler sees a cycle else, for one of the routes is apiEvents,
+// which reads it.
 var recorded []string
 
 func init() {

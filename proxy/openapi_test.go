@@ -29,7 +29,7 @@ var described = map[string]struct {
 	"GET uploads":              {summary: "Upload records, newest first", query: []string{"tenant", "state", "bucket", "prefix", "limit", "cursor", "progress", "stalled"}, gives: pageOf[uploadWithProgress]{}},
 	"GET uploads/{id}":         {summary: "One upload record and its ledger", gives: uploadAnswer{}},
 	"POST uploads/{id}/abort":  {summary: "Abort an upload", gives: tracking.Upload{}},
-	"GET events":               {summary: "The audit trail, oldest first", query: []string{"upload_id", "tenant", "operation", "since", "until", "limit", "cursor"}, gives: pageOf[tracking.Event]{}},
+	"GET events":               {summary: "The audit trail, oldest first. By operation, a page may be empty and have a next_cursor", query: []string{"upload_id", "tenant", "operation", "since", "until", "limit", "cursor"}, gives: pageOf[tracking.Event]{}},
 	"GET usage":                {summary: "What a tenant uploaded in this period", query: []string{"tenant"}, gives: usage{}},
 	"POST sign":                {summary: "Requests signed for storage, or, with dry_run, the road of each", takes: signRequest{}, gives: signAnswer{}},
 	"POST landed":              {summary: "Report what storage answered to signed requests", takes: landedRequest{}, gives: landedAnswer{}},

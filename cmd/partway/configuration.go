@@ -8,7 +8,7 @@ import (
 	"partway/cmd/partway/config"
 )
 
-// errNoConfiguration: nothing was configured at all, as when somebody tries what a command does.
+// errNoConfiguration: neither a file nor a variable was given, as when somebody tries what a command does.
 var errNoConfiguration = errors.New("there is no configuration: give --config FILE, or PARTWAY_CFG_... variables. config.example.yaml explains every key")
 
 // loadConfig reads the configuration that a command works with. locate says where in it a mistake stands.

@@ -46,7 +46,7 @@ func wrapped(text string, columns int) string {
 	return strings.Join(paragraphs, "\n\n")
 }
 
-// commandsOnly is of commands that only group others.
+// commandsOnly is for commands that only group others.
 func commandsOnly(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -64,7 +64,7 @@ func commandsBelow(cmd *cobra.Command) string {
 	return strings.Join(names, ", ")
 }
 
-// oneAtMost and exactlyOne say what an argument is where there are too many or none.
+// oneAtMost and exactlyOne say what the argument is, when there are too many or none.
 func oneAtMost(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) > 1 {
@@ -91,8 +91,8 @@ func someCommand(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// noArguments is cobra.NoArgs, but calls an argument that is too much no command: `token freeze acme` lacks a --tenant. It may be meant as one
-// where there are commands below.
+// noArguments is cobra.NoArgs, but does not call an argument an unknown command: `token freeze acme` lacks a --tenant. Only where there are
+// commands below may one be meant.
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 && cmd.HasAvailableSubCommands() {
 		return fmt.Errorf("%s takes flags alone, or is followed by one of %s: there is no %q", cmd.CommandPath(), commandsBelow(cmd), args[0])

@@ -99,8 +99,8 @@ func (g *Gateway) Events(ctx context.Context, tenant string) ([]Event, error) {
 	return pages[Event](ctx, g, "/_partway/events", url.Values{"tenant": {tenant}})
 }
 
-// EventsSince is Events from the second of a time on. It reads them by the minute: what stands in MongoDB's place finds and sorts all that is asked for anew for
-// each page.
+// EventsSince is Events from a time on, rounded down to a second. It reads them by the minute: what stands in MongoDB's place finds and sorts all
+// that is asked for anew for each page.
 func (g *Gateway) EventsSince(ctx context.Context, tenant string, since time.Time) ([]Event, error) {
 	var all []Event
 	for from, now := since.Truncate(time.Second), time.Now(); ; {

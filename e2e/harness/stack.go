@@ -39,8 +39,8 @@ type Stack struct {
 
 	Lines map[string]*Line // from the gateway to the taps of "storage", "mongodb" and "redis", if the setup asks for them
 
-	began         time.Time
-	env           []string // of the gateway
+	began         time.Time // before its first event
+	env           []string  // of the gateway
 	servers       []*Server
 	storageFaults *StorageFaults // nil without failpoints
 	armed         []string       // names of the gateway's own failpoints
@@ -62,12 +62,13 @@ type Setup struct {
 
 // NewDemo is `partway demo`: embedded tracking, its own storage.
 func NewDemo(ctx context.Context, bin, dir string) (*Stack, error) {
+	began := time.Now()
 	g, err := Demo(ctx, bin, dir)
 	if err != nil {
 		return nil, err
 	}
 	return &Stack{
-		Name: "embedded", Bin: bin, Dir: dir, Gateway: g,
+		began: began, Name: "embedded", Bin: bin, Dir: dir, Gateway: g,
 		Storage: S3(g.StorageEndpoint, g.Region, g.Storage.AccessKeyID, g.Storage.SecretAccessKey),
 	}, nil
 }

@@ -52,7 +52,7 @@ func (r *room) read(src io.Reader, before, after int) (n int, err error) {
 			return one, err
 		}
 	}
-	n, err = src.Read(r.buffer.bytes[before+one : len(r.buffer.bytes)-after]) // the rest of the record, which is there
+	n, err = src.Read(r.buffer.bytes[before+one : len(r.buffer.bytes)-after]) // the rest of the record, which is there if it has more than one byte
 	return one + n, err
 }
 
