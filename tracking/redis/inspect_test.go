@@ -50,7 +50,7 @@ func TestInspectSeesTheServer(t *testing.T) {
 	if err := client.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lru").Err(); err != nil {
 		t.Fatal(err)
 	}
-	if err := client.SlaveOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
+	if err := client.ReplicaOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
 	if found := inspect(); found.Role != "slave" || found.Policy != "allkeys-lru" {
