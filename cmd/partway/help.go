@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -81,6 +82,16 @@ func exactlyOne(what string) cobra.PositionalArgs {
 		}
 		return oneAtMost(what)(cmd, args)
 	}
+}
+
+// validArguments is cobra.OnlyValidArgs, and says which those are.
+func validArguments(cmd *cobra.Command, args []string) error {
+	for _, arg := range args {
+		if !slices.Contains(cmd.ValidArgs, arg) {
+			return fmt.Errorf("%s takes %s: there is no %q", cmd.CommandPath(), strings.Join(cmd.ValidArgs, " or "), arg)
+		}
+	}
+	return nil
 }
 
 // someCommand is what exec needs.

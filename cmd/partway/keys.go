@@ -66,7 +66,7 @@ func newKeysRotate() *cobra.Command {
 		Use:       "rotate [signing|master]...",
 		Short:     "Make a new signing key, a new master key, or both",
 		Long:      rotateLong,
-		Args:      cobra.MatchAll(cobra.MaximumNArgs(2), cobra.OnlyValidArgs),
+		Args:      validArguments,
 		ValidArgs: []string{string(config.SigningKeys), string(config.MasterKeys)},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, _, err := loadConfig(file)
