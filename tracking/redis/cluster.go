@@ -44,17 +44,19 @@ func newCluster(c Config) (*goredis.ClusterClient, error) {
 
 // checkClusterURL refuses what the client would pass over, and addresses that it would print, whatever they hold.
 func checkClusterURL(text string) error {
-	u, err := url.Parse(text)
+	if u, err := url.Parse(text); err == nil {
+		for _, addr := range u.Query()["addr"] {
+			if host, port, err := net.SplitHostPort(addr); err != nil || host == "" || port == "" || strings.Contains(host, "@") {
+				return errors.New("addr is not HOST:PORT; user and password stand before the first host, for all")
+			}
+		}
+	}
+	u, err := parseURL(text)
 	if err != nil {
 		return err
 	}
 	if database := strings.Trim(u.Path, "/"); database != "" && database != "0" {
 		return errors.New("names a database: a cluster has none but 0")
-	}
-	for _, addr := range u.Query()["addr"] {
-		if host, port, err := net.SplitHostPort(addr); err != nil || host == "" || port == "" || strings.Contains(host, "@") {
-			return errors.New("addr is not HOST:PORT; user and password stand before the first host, for all")
-		}
 	}
 	return nil
 }

@@ -51,6 +51,12 @@ func TestOpenRefusesABadURLWithoutShowingItsPassword(t *testing.T) {
 		{"escape", "redis://:hunter2%zz@127.0.0.1:6379"},
 		{"slash in the password", "redis://:hunter2/more@127.0.0.1:6379"},
 		{"hash in the password", "redis://:hunter2#more@127.0.0.1:6379"},
+		{"a slash begins the password", "redis://:/hunter2@127.0.0.1:6379"},
+		{"a slash behind digits", "redis://u:1/hunter2/more@127.0.0.1:6379"},
+		{"a question mark begins the password", "redis://:?hunter2@127.0.0.1:6379"},
+		{"a question mark behind digits", "redis://u:1?hunter2=more@127.0.0.1:6379"},
+		{"a hash begins the password", "redis://:#hunter2@127.0.0.1:6379"},
+		{"no slashes", "redis:hunter2@127.0.0.1:6379"},
 		{"database", "redis://:hunter2@127.0.0.1:6379/first"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -87,17 +88,31 @@ func Open(c Config) (*Sessions, error) {
 		s.client, err = newClient(c)
 	}
 	if err != nil {
-		if u := (*url.Error)(nil); errors.As(err, &u) {
-			// Not u: it has the URL, and its cause what seems to be a port, which may be a piece of a password.
-			err = errors.New("no URL: of a user and a password, all but letters and digits is written as %2F is for a slash")
-		}
 		return nil, fmt.Errorf("redis: url: %w", err)
 	}
 	s.client.AddHook(spans{})
 	return s, nil
 }
 
+// errNoURL stands for what is wrong with a URL, which would show all of it, or a piece of its password that seems to be a port, a database or an option.
+var errNoURL = errors.New("no URL: of a user and a password, all but letters and digits is written as %2F is for a slash")
+
+// parseURL refuses a URL in which the host ends before the password does, at a slash, a question mark or a hash of it.
+func parseURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, errNoURL
+	}
+	if u.Opaque != "" || strings.Contains(u.EscapedPath()+u.RawQuery+u.EscapedFragment(), "@") {
+		return nil, errNoURL
+	}
+	return u, nil
+}
+
 func newClient(c Config) (*goredis.Client, error) {
+	if _, err := parseURL(c.URL); err != nil {
+		return nil, err
+	}
 	o, err := goredis.ParseURL(c.URL)
 	if err != nil {
 		return nil, err
