@@ -58,14 +58,14 @@ func (s *Stack) UncheckedTenant(t testing.TB, limits ...func(*Scope)) *Tenant {
 	return n.At(t, s)
 }
 
-// issue makes a token. Where servers are made to fail, 503 is what an operator asks again after, for a minute at most.
+// issue makes a token, for longer than any test takes. Where servers are made to fail, 503 is what an operator asks again after, for a minute at most.
 func (s *Stack) issue(t testing.TB, tenant, class string, scope Scope) (token Token) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var err error
 	waited := Await(ctx, "a token", s.Gateway.Process, func() bool {
-		token, err = s.Gateway.Issue(ctx, tenant, class, time.Hour, scope)
+		token, err = s.Gateway.Issue(ctx, tenant, class, 3*time.Hour, scope)
 		return err == nil || len(s.Lines) == 0 || !strings.Contains(err.Error(), "503 Service Unavailable")
 	})
 	if err := errors.Join(waited, err); err != nil {
