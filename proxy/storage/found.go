@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -34,7 +35,21 @@ func lookUp(ctx context.Context, profile, region string) (aws.Credentials, error
 	if err != nil {
 		return aws.Credentials{}, fmt.Errorf("reading what AWS's SDKs read: %w", err)
 	}
-	return found.Credentials.Retrieve(ctx)
+	c, err := found.Credentials.Retrieve(ctx)
+	if p := (*processcreds.ProviderError)(nil); errors.As(err, &p) {
+		err = fmt.Errorf("credential_process: %w", innermost(p)) // p quotes what was said where it is no good, and it holds credentials all the same
+	}
+	return c, err
+}
+
+func innermost(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
 }
 
 // findCredentials is what lookUp found, to sign with. Zero: they do not end.

@@ -223,3 +223,30 @@ func TestWithoutCredentialsNothingIsSent(t *testing.T) {
 		t.Error("storage was asked without credentials")
 	}
 }
+
+// The SDK quotes what a credential_process said where it was not understood. That is credentials, nearly always.
+func TestWhatACredentialProcessSaysIsNotShown(t *testing.T) {
+	for name, c := range map[string]struct{ says, want string }{
+		"a line before the JSON": {`note\n{"Version":1,"AccessKeyId":"AKID","SecretAccessKey":"hunter2"}`, "invalid character"},
+		"no end of the JSON":     {`{"Version":1,"AccessKeyId":"AKID","SecretAccessKey":"hunter2"`, "unexpected end"},
+		"an end that is no time": {`{"Version":1,"AccessKeyId":"AKID","SecretAccessKey":"hunter2","Expiration":"soon"}`, "cannot parse"},
+		"another version":        {`{"Version":2,"AccessKeyId":"AKID","SecretAccessKey":"hunter2"}`, "wrong version"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			nothingToFind(t)
+			dir := t.TempDir()
+			script, profiles := filepath.Join(dir, "lend"), filepath.Join(dir, "config")
+			if err := os.WriteFile(script, []byte("printf '"+c.says+"'\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(profiles, []byte("[profile lent]\ncredential_process = sh "+script+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("AWS_CONFIG_FILE", profiles)
+			found, err := finding(t, "http://127.0.0.1:1", "lent").FoundCredentials(t.Context())
+			if !errors.Is(err, ErrNoIdentity) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("found %v, error %v, want %q", found, err, c.want)
+			}
+		})
+	}
+}
