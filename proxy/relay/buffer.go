@@ -24,49 +24,49 @@ var (
 
 type buffer struct{ bytes []byte }
 
-// room is what one body is copied through. A buffer for TLS is held only while something is in it: a thousand clients that are waited for
+// lease is of the buffer that one body is copied through. One for TLS is held only while something is in it: a thousand clients that are waited for
 // would hold a thousand.
-type room struct {
+type lease struct {
 	buffer  *buffer // nil while none is held
 	records bool    // what is read comes from TLS
 	first   [1]byte
 }
 
-// newRoom returns one that empty must follow, and close at last.
-func newRoom(records bool) *room {
-	r := &room{records: records}
+// newLease returns one that close must follow.
+func newLease(records bool) *lease {
+	l := &lease{records: records}
 	if !records {
-		r.buffer = takeBuffer(false)
+		l.buffer = takeBuffer(false)
 	}
-	return r
+	return l
 }
 
 // read reads once, into the buffer but for so many bytes at its beginning and its end.
-func (r *room) read(src io.Reader, before, after int) (n int, err error) {
+func (l *lease) read(src io.Reader, before, after int) (n int, err error) {
 	var one int
-	if r.buffer == nil {
-		one, err = src.Read(r.first[:])
-		r.buffer = takeBuffer(true)
-		copy(r.buffer.bytes[before:], r.first[:one])
+	if l.buffer == nil {
+		one, err = src.Read(l.first[:])
+		l.buffer = takeBuffer(true)
+		copy(l.buffer.bytes[before:], l.first[:one])
 		if one == 0 || err != nil {
 			return one, err
 		}
 	}
-	n, err = src.Read(r.buffer.bytes[before+one : len(r.buffer.bytes)-after]) // the rest of the record, which is there if it has more than one byte
+	n, err = src.Read(l.buffer.bytes[before+one : len(l.buffer.bytes)-after]) // the rest of the record, which is there if it has more than one byte
 	return one + n, err
 }
 
 // emptied lets go of a buffer that need not be kept.
-func (r *room) emptied() {
-	if r.records {
-		r.close()
+func (l *lease) emptied() {
+	if l.records {
+		l.close()
 	}
 }
 
-func (r *room) close() {
-	if r.buffer != nil {
-		r.buffer.giveBack()
-		r.buffer = nil
+func (l *lease) close() {
+	if l.buffer != nil {
+		l.buffer.giveBack()
+		l.buffer = nil
 	}
 }
 

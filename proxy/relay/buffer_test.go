@@ -57,7 +57,7 @@ func (s *tlsLike) Read(p []byte) (int, error) {
 }
 
 func TestNoBufferIsHeldWhileARecordIsWaitedFor(t *testing.T) {
-	through := newRoom(true)
+	through := newLease(true)
 	defer through.close()
 	waited := 0
 	src := &tlsLike{records: 3, waits: func() {

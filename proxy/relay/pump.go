@@ -51,7 +51,7 @@ func (p *pump) copy(r *Request) error {
 		src.Reader = r.Body(p.exchange.body)
 	}
 	p.exchange.conn.startBody()
-	through := newRoom(p.exchange.conn.plainTCP() == nil)
+	through := newLease(p.exchange.conn.plainTCP() == nil)
 	defer through.close()
 	if r.Length < 0 {
 		return p.copyChunked(src, through)
@@ -59,7 +59,7 @@ func (p *pump) copy(r *Request) error {
 	return p.copyPlain(src, r.Length, through)
 }
 
-func (p *pump) copyPlain(src io.Reader, length int64, through *room) error {
+func (p *pump) copyPlain(src io.Reader, length int64, through *lease) error {
 	var produced int64
 	held := 0 // 1 when the last byte waits in the buffer for the end to be known
 	for {
@@ -102,7 +102,7 @@ const (
 	chunkFrame                = sizeLine + len(crlf) + len(lastChunk)
 )
 
-func (p *pump) copyChunked(src io.Reader, through *room) error {
+func (p *pump) copyChunked(src io.Reader, through *lease) error {
 	for {
 		n, err := through.read(src, sizeLine, len(crlf)+len(lastChunk))
 		buf := through.buffer.bytes
