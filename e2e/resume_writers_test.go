@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -245,7 +246,13 @@ func (w *raceWriter) send(ctx context.Context, id string, number int, body []byt
 		if err != nil || !a.ok() {
 			return a, err
 		}
-		put := func(ctx context.Context) (said, error) { return w.ask(ctx, http.MethodPut, url, body, headers) }
+		put := func(ctx context.Context) (said, error) {
+			a, err := w.ask(ctx, http.MethodPut, url, body, headers)
+			if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) { // by storage, which refuses without reading the body
+				return said{code: "NoSuchUpload"}, nil
+			}
+			return a, err
+		}
 		if dies {
 			w.urls = append(w.urls, func(ctx context.Context) error {
 				_, err := put(ctx) // the upload may be over
