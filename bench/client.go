@@ -134,8 +134,12 @@ func (c *client) ask(r *request, want int) (body string, first time.Duration, er
 	return body, first, nil
 }
 
+// answer reads one that has the status wanted. A 100 Continue that comes twice, as ReverseProxy passes storage's on behind its own, counts once.
 func (c *client) answer(want int) (string, error) {
 	resp, err := http.ReadResponse(c.r, nil)
+	if err == nil && resp.StatusCode == http.StatusContinue && want != http.StatusContinue {
+		resp, err = http.ReadResponse(c.r, nil)
+	}
 	if err != nil {
 		return "", err
 	}
