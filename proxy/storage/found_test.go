@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -40,9 +41,10 @@ func finding(t *testing.T, endpoint, profile string) *Backend {
 // lender stands in for whatever lends credentials: a container's endpoint, an instance's, an STS.
 type lender struct {
 	*httptest.Server
-	asked atomic.Int64
-	away  atomic.Bool
-	now   func() time.Time
+	asked  atomic.Int64
+	away   atomic.Bool
+	thinks sync.Mutex // no answer while it is held
+	now    func() time.Time
 }
 
 const lent = time.Hour
@@ -56,6 +58,8 @@ func newLender(t *testing.T) *lender {
 }
 
 func (l *lender) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	l.thinks.Lock()
+	defer l.thinks.Unlock()
 	ends := l.now().Add(lent).UTC().Format(time.RFC3339)
 	switch {
 	case l.away.Load():
@@ -184,7 +188,9 @@ func TestFoundCredentialsAreRenewedBeforeTheyEnd(t *testing.T) {
 		t.Errorf("asked %d times", n)
 	}
 	// Ten minutes before the end it is asked, and nobody waits for it.
+	l.thinks.Lock()
 	expect(at(51*time.Minute), 1, 5*time.Minute)
+	l.thinks.Unlock()
 	b.sign.found.asking.Wait()
 	expect(at(52*time.Minute), 2, 5*time.Minute)
 
