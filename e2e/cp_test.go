@@ -140,24 +140,38 @@ func TestExecOutlivesItsToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	metric := func(want string) func() bool {
-		return func() bool {
-			var page bytes.Buffer
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Gateway.Endpoint+"/_partway/metrics", nil)
-			if err != nil {
-				return false
-			}
-			req.Header.Set("Authorization", "Bearer "+s.Gateway.Operator)
-			resp, err := http.DefaultClient.Do(req)
-			if err != nil {
-				return false
-			}
-			defer resp.Body.Close()
-			_, err = page.ReadFrom(resp.Body)
-			return err == nil && strings.Contains(page.String(), want)
+	get := func(bearer, path string) string { // past the tap
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Gateway.Endpoint+path, nil)
+		if err != nil {
+			return ""
 		}
+		req.Header.Set("Authorization", "Bearer "+bearer)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return ""
+		}
+		defer resp.Body.Close()
+		var page bytes.Buffer
+		if _, err := page.ReadFrom(resp.Body); err != nil {
+			return ""
+		}
+		return page.String()
 	}
-	// The token ends after the first part, and is renewed once the gateway has refused it.
+	refusals := func() string {
+		return regexp.MustCompile(`(?m)^partway_requests_total\{code="ExpiredToken".*$`).FindString(get(s.Gateway.Operator, "/_partway/metrics"))
+	}
+	// One that somebody else was given later has ended as well.
+	later, err := s.Gateway.Issue(t.Context(), n.Name+"-later", "bearer", time.Second, scope)
+	if err == nil {
+		err = harness.Await(withTimeout(t, 10*time.Second), "the token's end", s.Gateway.Process, func() bool {
+			return strings.Contains(get(later.Bearer, "/_partway/uploads"), "ExpiredToken")
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := refusals()
+	// The token has ended after the first part, and is renewed once the gateway has refused it.
 	fifo := newFifo(t, func(w *os.File) error {
 		if _, err := w.Write(content[:10*mib]); err != nil {
 			return err
@@ -171,7 +185,7 @@ func TestExecOutlivesItsToken(t *testing.T) {
 		if _, err := w.Write(content[10*mib : 20*mib]); err != nil {
 			return err
 		}
-		if err := harness.Await(withTimeout(t, 60*time.Second), "a refusal", nil, metric(`code="ExpiredToken"`)); err != nil {
+		if err := harness.Await(withTimeout(t, 60*time.Second), "a refusal", nil, func() bool { now := refusals(); return now != "" && now != before }); err != nil {
 			return err
 		}
 		if err := os.WriteFile(token, []byte(n.Bearer), 0o600); err != nil {
